@@ -1,0 +1,239 @@
+"""The addon: which flows are ours, who sends them, and what the request side has to do.
+
+Order of events for a model API. `requestheaders`: who is it, is it one of ours. `request`: the body is
+read once, results in it settle the ledger, refused calls are restored into it. `responseheaders`:
+a gate is opened. The answer's body then goes through `stream.py`. For a tool API named in rules the
+request itself is the call: it is judged in `request`, its answer settles it in `response`.
+
+Every flow gets a mark, `Exchange`, `ToolRequest` or `PASS`; `stream.py` drops the answer of a flow without one.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+
+from mitmproxy import http
+
+from proxy.addon.clients import profile_of
+from proxy.addon.closed import closes, kills
+from proxy.addon.credentials import Credentials, is_own_address
+from proxy.addon.exchange import Exchange
+from proxy.addon.refusals import api_error, problem
+from proxy.addon.stream import MARK, PASS, GateStep
+from proxy.addon.tool_request import ToolRequest
+from proxy.errors import CheckreinError, WireError
+from proxy.identity import Claims, identify
+from proxy.model import Identity
+from proxy.pipeline.core import Pipeline
+from proxy.pipeline.texts import upstream_error_text
+from proxy.wire import detect
+from proxy.wire.codec import ParsedRequest, WireProtocol
+from proxy.wire.encoding import decode_body
+
+logger = logging.getLogger("checkrein")
+
+_CREDENTIAL = "checkrein_credential"
+_PROTOCOL = "checkrein_protocol"
+
+
+class Gatekeeper:
+    """mitmproxy's hooks."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._credentials = Credentials(pipeline)
+
+    # --- before the request's body ---------------------------------------------------------------
+
+    @closes
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        """A tunnel is asked for: note the credential, refuse tunnels into checkrein itself."""
+        if self._is_own(flow):
+            flow.response = problem(
+                403, "No way in here", "checkrein carries no traffic to itself."
+            )
+            return
+        await self._credentials.of_connection(flow)
+
+    @closes
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Finds out whose protocol this is before a body is read."""
+        request = flow.request
+        flow.metadata[_CREDENTIAL] = await self._credentials.of_request(flow)
+        if self._is_own(flow):
+            flow.response = problem(
+                403, "No way in here", "checkrein carries no traffic to itself."
+            )
+            return
+        protocol = detect.protocol_for(request.method, request.path)
+        flow.metadata[_PROTOCOL] = protocol
+        if request.headers.get("upgrade", "").lower() == "websocket" and _is_model_socket(flow):
+            # 426 makes Codex fall back to HTTP at once (a 404 costs it 7 attempts).
+            flow.response = api_error(protocol, 426, "Use HTTP: WebSocket is not judged here.")
+            return
+        if detect.is_batch(request.path):
+            # Calls in a batch's results would reach the agent through a file nobody judges.
+            flow.response = api_error(protocol, 403, "Batches are not judged; use single requests.")
+            return
+        routed = self._pipeline.rules.route(request.method, request.host, request.path)
+        if protocol is not None or routed:
+            request.headers["accept-encoding"] = "identity"
+        elif request.method not in ("POST", "PUT", "PATCH"):
+            flow.metadata[MARK] = PASS
+            flow.request.stream = True
+
+    # --- the request -------------------------------------------------------------------------------
+
+    @closes
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Judges the request side."""
+        if flow.response is not None or flow.metadata.get(MARK) == PASS:
+            return
+        request = flow.request
+        protocol: WireProtocol | None = flow.metadata.get(_PROTOCOL)
+        try:
+            body = decode_body(request.raw_content or b"", request.headers.get("content-encoding"))
+        except WireError as error:
+            flow.response = api_error(protocol, 415, upstream_error_text(error))
+            await self._pipeline.note_error(None, "request", str(error))
+            return
+        sniffed = detect.sniff(body) if request.method == "POST" else None
+        if sniffed is None and self._pipeline.rules.route(
+            request.method, request.host, request.path
+        ):
+            await self._tool_request(flow, body)  # a route may look like a model's path
+            return
+        protocol = protocol or sniffed
+        if protocol is None:
+            flow.metadata[MARK] = PASS
+            return
+        await self._model_request(flow, protocol, body)
+
+    async def _model_request(
+        self, flow: http.HTTPFlow, protocol: WireProtocol, body: bytes
+    ) -> None:
+        parsed: ParsedRequest | None = None
+        if flow.request.method == "POST" and body:
+            try:
+                parsed = protocol.parse_request(body)
+            except WireError as error:
+                flow.response = api_error(protocol, 400, upstream_error_text(error))
+                await self._pipeline.note_error(None, "request", str(error))
+                return
+        identity = await self._identify(flow, parsed)
+        exchange = Exchange(
+            self._pipeline,
+            protocol,
+            identity,
+            parsed,
+            ref="cr_" + secrets.token_hex(16),
+            profile=profile_of(flow.request.headers.get("user-agent", "")),
+        )
+        if parsed is not None:
+            await self._pipeline.results.observe(identity, parsed.results)
+            memories = await self._pipeline.memory.recall(protocol.name, parsed.remembered_by)
+            if memories and (restored := protocol.restore(parsed, memories)) is not None:
+                flow.request.headers.pop("content-encoding", None)
+                flow.request.content = restored
+                exchange.given_back = frozenset(key for m in memories for key in m.keys)
+        flow.metadata[MARK] = exchange
+
+    async def _tool_request(self, flow: http.HTTPFlow, body: bytes) -> None:
+        identity = await self._identify(flow, None)
+        tool = ToolRequest(self._pipeline, identity, flow, body)
+        flow.metadata[MARK] = tool
+        await tool.judge()
+
+    async def _identify(self, flow: http.HTTPFlow, parsed: ParsedRequest | None) -> Identity:
+        peer = str(flow.client_conn.peername[0])
+        hints: Mapping[str, str] = parsed.hints if parsed is not None else {}
+        linked = None
+        if previous := hints.get("previous_response_id"):
+            linked = await self._pipeline.linked_session("response:" + previous)
+        identity = identify(
+            Claims(
+                headers={k.lower(): v for k, v in flow.request.headers.items()},
+                peer=peer,
+                credential=flow.metadata.get(_CREDENTIAL),
+                hints=hints,
+                linked_session=linked,
+                opening=parsed.opening if parsed is not None else "",
+            )
+        )
+        await self._pipeline.see_session(identity, peer)
+        return identity
+
+    # --- the answer ------------------------------------------------------------------------------------
+
+    @kills
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Opens the gate for the answer that begins."""
+        response = flow.response
+        mark = flow.metadata.get(MARK)
+        if response is None:
+            return
+        response.headers.pop(
+            "alt-svc", None
+        )  # an offer of HTTP/3 is an offer to go round the proxy
+        if not isinstance(mark, Exchange):
+            if mark == PASS:
+                response.stream = True
+            return
+        content_type = response.headers.get("content-type", "")
+        try:
+            mark.open(
+                content_type=content_type,
+                content_encoding=response.headers.get("content-encoding"),
+                status=response.status_code,
+            )
+        except CheckreinError as error:
+            text = upstream_error_text(error)
+            mark.refusal = (502, mark.protocol.error_body(502, text))
+            logger.error("response: %s", error)
+            return
+        if content_type.lower().startswith("text/event-stream"):
+            # What leaves may be shorter or longer than what came, and is decoded.
+            response.headers.pop("content-length", None)
+            response.headers.pop("content-encoding", None)
+            if not response.is_http2:
+                response.headers["transfer-encoding"] = "chunked"
+            response.stream = True
+
+    async def gate_step(self, step: GateStep) -> None:
+        """A stream waits for a decision (`stream.GateStepHook`)."""
+        step.out, step.keepalive = await step.exchange.step()
+        step.done = True
+
+    async def response(self, flow: http.HTTPFlow) -> None:
+        """The answer is complete: settle a tool call by it, keep what the next request needs."""
+        try:
+            await self._conclude(flow)
+        except CheckreinError as error:
+            await self._pipeline.note_error(None, "response", str(error))
+
+    async def _conclude(self, flow: http.HTTPFlow) -> None:
+        mark = flow.metadata.get(MARK)
+        if isinstance(mark, ToolRequest):
+            await mark.settle()
+        if isinstance(mark, Exchange) and flow.response is not None:
+            await mark.conclude(flow.response.status_code)
+
+    async def note_failure(self, where: str, error: BaseException) -> None:
+        """Tells the operator of a hook that was closed."""
+        await self._pipeline.note_error(None, where, type(error).__name__)
+
+    def _is_own(self, flow: http.HTTPFlow) -> bool:
+        settings = self._pipeline.settings
+        if settings.upstream is not None and flow.client_conn.proxy_mode.type_name == "reverse":
+            return False  # the destination is the operator's choice, not the agent's
+        return is_own_address(
+            flow.request.host, flow.request.port, settings.listen_host, settings.listen_port
+        )
+
+
+def _is_model_socket(flow: http.HTTPFlow) -> bool:
+    """Whether a WebSocket would carry a model API: Responses (Codex), Realtime."""
+    path = flow.request.path.partition("?")[0].rstrip("/")
+    return detect.protocol_for("POST", path) is not None or path.endswith("/realtime")

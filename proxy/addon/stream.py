@@ -1,0 +1,266 @@
+"""The gate inside mitmproxy's HTTP stream: bytes wait here, in the middle of a response.
+
+mitmproxy's addon API can only pass, change or kill a streamed chunk. To *hold* one, `HttpStream` is
+subclassed and put in its module's place (`install`), where `HttpLayer.make_stream` looks it up for
+each stream. Text costs no hook. While something is to be decided, the stream yields `GateStepHook`,
+a blocking command: this stream alone pauses, events queue, and the addon's `gate_step` runs.
+
+None of this is documented API. `install` asserts every name it leans on, `pyproject.toml` pins the
+minor, `tests/addon/test_stream.py` and `tests/e2e` cover each path.
+
+Closed by construction: a flow no addon has marked is aborted (an unloaded addon, a hook that died),
+a hook that does not answer releases nothing, and an exception in here ends the stream.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import DropStream, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+)
+
+from proxy.addon.exchange import Exchange
+from proxy.addon.tool_request import ToolRequest
+
+logger = logging.getLogger("checkrein")
+
+MARK = "checkrein"
+"""Key in `flow.metadata`: an `Exchange`, a `ToolRequest`, or `PASS` for traffic that is not ours."""
+PASS = "pass"  # noqa: S105  # a mark, no password
+MAX_BEHIND_HOLD = 4 << 20
+"""Bytes that may queue behind a hold; mitmproxy has no backpressure here."""
+
+_USED = (
+    "handle_event",
+    "_handle_event",
+    "state_stream_response_body",
+    "state_consume_response_body",
+    "state_wait_for_response_headers",
+    "send_response",
+    "state_done",
+    "state_errored",
+)
+
+
+class GateStep:
+    """One turn of the addon: it fills `out` and sets `done`, or nothing is released."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.out = b""
+        self.keepalive = False  # `out` only keeps the client waiting; nothing was decided
+        self.done = False
+
+
+@dataclass
+class GateStepHook(commands.StartHook):
+    """Runs the addon's `gate_step`; the stream waits."""
+
+    step: GateStep
+
+
+type Commands = Iterator[Any]
+
+
+class GatedHttpStream(HttpStream):
+    """An HTTP stream whose answers pass through a gate."""
+
+    _behind = 0
+
+    @property
+    def _mark(self) -> Exchange | ToolRequest | str | None:
+        flow: http.HTTPFlow | None = getattr(self, "flow", None)
+        return None if flow is None else flow.metadata.get(MARK)
+
+    # --- events, also while this stream is paused ---------------------------------------------------
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        mark = self._mark
+        if isinstance(mark, Exchange | ToolRequest):
+            if isinstance(event, RequestProtocolError):
+                mark.presence.leave()  # h1 close or h2 RST_STREAM of the client
+            elif isinstance(mark, Exchange) and self._paused and isinstance(event, ResponseData):
+                self._behind += len(event.data)
+                if self._behind > MAX_BEHIND_HOLD:
+                    mark.overflow = True
+                    mark.presence.wake.set()
+        return super().handle_event(event)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        try:
+            yield from super()._handle_event(event)
+        except Exception:
+            logger.exception("stream: closed after an unexpected error")
+            yield from self._abort("checkrein: internal error, nothing was let through")
+
+    # --- the answer's head -----------------------------------------------------------------------------
+
+    def state_wait_for_response_headers(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if self._mark is None:
+            logger.error("stream: an answer nobody has judged was dropped")
+            yield from self._abort("checkrein: this exchange was not judged")
+            return
+        yield from super().state_wait_for_response_headers(event)
+
+    # --- a streamed answer -------------------------------------------------------------------------------
+
+    def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        exchange = self._mark
+        if not isinstance(exchange, Exchange) or exchange.gate is None:
+            yield from super().state_stream_response_body(event)
+            return
+        if exchange.presence.gone:
+            return  # the client is gone: what still comes is dropped
+        if isinstance(event, ResponseTrailers):
+            yield from super().state_stream_response_body(event)
+            return
+        at_end = isinstance(event, ResponseEndOfMessage)
+        data = event.data if isinstance(event, ResponseData) else b""
+        self._behind = max(0, self._behind - len(data))
+        yield from self._send(exchange.feed(data, end=at_end))
+        while exchange.busy:
+            step = GateStep(exchange)
+            yield GateStepHook(step)
+            if not step.done:
+                yield from self._abort("checkrein: no verdict was reached")
+                return
+            yield from self._send(step.out)
+            if exchange.overflow and exchange.busy:
+                yield from self._send(exchange.fail("too much arrived behind a held call"))
+            if exchange.presence.gone:
+                return  # the queued RequestProtocolError is handled next
+        if exchange.failure is not None:
+            yield from self._end_early(upstream_done=at_end)
+        elif at_end:
+            yield from self.send_response(already_streamed=True)
+
+    # --- a buffered answer -----------------------------------------------------------------------------
+
+    def state_consume_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        exchange = self._mark
+        if isinstance(exchange, Exchange) and exchange.refusal is not None:
+            # Known at the head already; assigning flow.response there would be overwritten.
+            self.response_body_buf.clear()
+            if not isinstance(event, ResponseEndOfMessage):
+                yield SendHttp(
+                    RequestProtocolError(self.stream_id, "refused", ErrorCode.CANCEL),
+                    self.context.server,
+                )
+            yield from self._answer_instead(exchange, *exchange.refusal)
+            return
+        yield from super().state_consume_response_body(event)
+
+    def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
+        exchange = self._mark
+        response = self.flow.response
+        if already_streamed or not isinstance(exchange, Exchange) or exchange.gate is None:
+            yield from super().send_response(already_streamed)
+            return
+        if response is None:
+            yield from self._abort("checkrein: an answer without a head")
+            return
+        came = response.raw_content or b""
+        out = bytearray(exchange.feed(came, end=True))
+        head_sent = False
+        while exchange.busy:
+            step = GateStep(exchange)
+            yield GateStepHook(step)
+            if not step.done:
+                yield from self._abort("checkrein: no verdict was reached")
+                return
+            if exchange.presence.gone:
+                return
+            if step.keepalive:  # from here on the status stands and the body is chunked
+                if not head_sent:
+                    head_sent = True
+                    yield from self._send_head(response)
+                yield from self._send(step.out)
+            else:
+                out += step.out
+        if exchange.failure is not None and not head_sent:
+            yield from self._answer_instead(exchange, 502, exchange.failure)
+            return
+        body = bytes(out)
+        if not head_sent:
+            if not exchange.unchanged(came, body):
+                response.headers.pop("content-encoding", None)
+                response.raw_content = body
+                response.headers["content-length"] = str(len(body))
+            yield from super().send_response()
+            return
+        yield from self._send(body)
+        yield from super().send_response(already_streamed=True)
+
+    # --- parts ---------------------------------------------------------------------------------------------
+
+    def _send(self, data: bytes) -> Commands:
+        if data:
+            yield SendHttp(ResponseData(self.stream_id, data), self.context.client)
+
+    def _send_head(self, response: http.Response) -> Commands:
+        head = response.copy()
+        for name in ("content-length", "content-encoding"):
+            head.headers.pop(name, None)
+        if not head.is_http2 and not head.is_http3:
+            head.headers["transfer-encoding"] = "chunked"
+        yield SendHttp(ResponseHeaders(self.stream_id, head, end_stream=False), self.context.client)
+
+    def _answer_instead(self, exchange: Exchange, status: int, body: bytes) -> Commands:
+        """Gives the client our own answer in place of the upstream's."""
+        exchange.gate = None
+        self.flow.response = http.Response.make(
+            status, body, {"content-type": "application/json", "x-should-retry": "false"}
+        )
+        yield from super().send_response()
+
+    def _end_early(self, *, upstream_done: bool) -> Commands:
+        """Ends a body whose error has just been sent, properly, and lets go of the upstream."""
+        if not upstream_done:
+            yield SendHttp(
+                RequestProtocolError(self.stream_id, "gate closed", ErrorCode.CANCEL),
+                self.context.server,
+            )
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        yield DropStream(self.stream_id)
+        yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+
+    def _abort(self, why: str) -> Commands:
+        if self.client_state != self.state_errored:
+            yield SendHttp(
+                ResponseProtocolError(self.stream_id, why, ErrorCode.KILL), self.context.client
+            )
+        if self.server_state not in (self.state_done, self.state_errored):
+            yield SendHttp(
+                RequestProtocolError(self.stream_id, why, ErrorCode.CANCEL), self.context.server
+            )
+        self.client_state = self.server_state = self.state_errored
+        if getattr(self, "flow", None) is not None:
+            self.flow.live = False
+        yield DropStream(self.stream_id)
+
+
+def install() -> None:
+    """Puts the gated stream in mitmproxy's place; every later stream is one.
+
+    Raises:
+        RuntimeError: this mitmproxy lacks a name we lean on.
+    """
+    missing = [name for name in _USED if not hasattr(HttpStream, name)]
+    if missing or not hasattr(layers.HttpLayer, "make_stream"):
+        raise RuntimeError(f"mitmproxy's HttpStream has no {missing}; install mitmproxy 12.2")
+    layers.HttpStream = GatedHttpStream  # type: ignore[misc]

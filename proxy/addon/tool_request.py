@@ -1,0 +1,136 @@
+"""A plain HTTP request to a tool API that rules name: the request is the call.
+
+The second gate, and the only one for agents whose model traffic is not seen. The request waits here
+while a human decides; nothing can be sent to the client meanwhile (its status is not known yet), so
+the wait ends in good time with a problem document that says *pending*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from urllib.parse import parse_qsl
+
+from mitmproxy import http
+
+from proxy.addon.clients import profile_of
+from proxy.addon.refusals import problem, refused_call
+from proxy.canonical import digest
+from proxy.errors import UnjudgeableArguments
+from proxy.model import Call, HttpCall, Identity, Json, Side, ToolResult, Verdict
+from proxy.pipeline.core import Pipeline
+from proxy.pipeline.judge import call_key
+from proxy.pipeline.waiting import Presence
+from proxy.wire.jsontext import read_strict
+
+_OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
+_SETTLE_BYTES = 1 << 20  # a longer answer settles by its status alone
+
+
+class ToolRequest:
+    """Judges one tool request and settles it by its answer."""
+
+    def __init__(
+        self, pipeline: Pipeline, identity: Identity, flow: http.HTTPFlow, body: bytes
+    ) -> None:
+        self.presence = Presence()
+        self._pipeline = pipeline
+        self._identity = identity
+        self._flow = flow
+        self._body = body
+        self._key = ""
+
+    async def judge(self) -> None:
+        """Lets the request pass, or answers it with a refusal."""
+        try:
+            http_call, call = self._read()
+        except (UnjudgeableArguments, ValueError) as error:
+            self._flow.response = problem(400, "The request cannot be read safely", str(error))
+            await self._pipeline.note_error(self._identity, "tool request", type(error).__name__)
+            return
+        self._key = call_key(self._identity, call, secrets.token_hex(16))
+        decision = await self._pipeline.decide(call, self._identity, self._key, http_call)
+        hold = decision.hold
+        if decision.verdict is Verdict.HOLD and hold is not None:
+            until_s = asyncio.get_running_loop().time() + self._wait_s()
+            ended = None
+            while ended is None and not self.presence.gone:
+                left_s = until_s - asyncio.get_running_loop().time()
+                if left_s <= 0:
+                    break
+                answered = await self._pipeline.wait_for(
+                    {hold.id: hold}, self.presence, min(left_s, 5.0)
+                )
+                ended = answered.get(hold.id)
+            if self.presence.gone:
+                await self._pipeline.abandon(hold.id)
+                self._flow.kill()
+                return
+            if ended is not None:
+                decision = await self._pipeline.decide(call, self._identity, self._key, http_call)
+            else:
+                await self._pipeline.desk.parked(hold)
+        if decision.verdict is not Verdict.ALLOW:
+            self._flow.response = refused_call(decision)
+            self._key = ""
+
+    async def settle(self) -> None:
+        """Settles what was reserved, by the API's own answer."""
+        response = self._flow.response
+        if not self._key or response is None:
+            return
+        raw = response.content or b""
+        text = raw[:_SETTLE_BYTES].decode("utf-8", "replace") if len(raw) <= _SETTLE_BYTES else ""
+        await self._pipeline.results.observe_http(
+            self._key,
+            ToolResult(call_id=None, name=None, text=text, is_error=response.status_code >= 400),
+        )
+
+    def _read(self) -> tuple[HttpCall, Call]:
+        request = self._flow.request
+        if any(name in request.headers for name in _OVERRIDES):
+            raise UnjudgeableArguments("a header that overrides the method")
+        path, _, raw_query = request.path.partition("?")  # as sent: `routes.py` knows its dodges
+        pairs = parse_qsl(raw_query, keep_blank_values=True)
+        query = dict(pairs)
+        if len(query) != len(pairs):
+            raise UnjudgeableArguments("a query parameter is given twice")
+        body = self._read_body(request.headers.get("content-type", ""))
+        http_call = HttpCall(
+            method=request.method.upper(),
+            host=request.host,
+            path=path,
+            query=query,
+            headers=tuple((k.lower(), v) for k, v in request.headers.items()),
+            body=body,
+        )
+        name = self._pipeline.rules.route_name(request.method, request.host, request.path)
+        arguments: Json = {"path": path, "query": query, "body": body}
+        call = Call(
+            id=None,
+            name=name or f"{request.method} {request.host}{path}",
+            arguments=arguments,
+            provider="http",
+            args_sha256=digest(arguments),
+            side=Side.HTTP,
+            kind="http",
+        )
+        return http_call, call
+
+    def _read_body(self, content_type: str) -> Json:
+        if not self._body:
+            return None
+        kind = content_type.partition(";")[0].strip().lower()
+        text = self._body.decode("utf-8")
+        if kind == "application/x-www-form-urlencoded":
+            pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
+            if len(dict(pairs)) != len(pairs):
+                raise UnjudgeableArguments("a form field is given twice")
+            return dict(pairs)
+        if kind == "application/json" or kind.endswith("+json") or text.lstrip()[:1] in "{[":
+            return read_strict(text)
+        return text
+
+    def _wait_s(self) -> float:
+        profile = profile_of(self._flow.request.headers.get("user-agent", ""))
+        return min(self._pipeline.settings.hold_wait_s, profile.longest_wait_s)

@@ -1,0 +1,65 @@
+"""How commands talk to a running proxy: HTTP over its unix socket."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+
+from proxy.errors import CheckreinError, ConfigurationError
+from proxy.settings import admin_socket_path, default_state_path
+
+
+def candidates(admin: Path | None, state: Path | None = None) -> list[Path]:
+    """Where a running proxy's socket may be: as named, in the runtime folder, beside the state."""
+    if admin is not None:
+        return [admin]
+    beside = (state or default_state_path()).parent / "admin.sock"
+    return list(dict.fromkeys([admin_socket_path(state), beside]))
+
+
+class AdminClient:
+    """One running proxy."""
+
+    def __init__(self, admin: Path | None, state: Path | None = None) -> None:
+        tried = candidates(admin, state)
+        self.path = next((path for path in tried if path.is_socket()), tried[0])
+
+    def get(self, path: str, **query: Any) -> dict[str, Any]:
+        return self._ask("GET", path, params=query)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._ask("POST", path, json=body)
+
+    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        try:
+            transport = httpx.HTTPTransport(uds=str(self.path))
+            with httpx.Client(transport=transport, timeout=30.0, trust_env=False) as client:
+                answer = client.request(method, "http://checkrein" + path, **more)
+        except httpx.TransportError as error:
+            raise ConfigurationError(
+                f"no running proxy answers on {self.path}; start one with `checkrein run`, or name "
+                "its socket with --admin PATH"
+            ) from error
+        body: dict[str, Any] = answer.json()
+        if answer.status_code >= 400:
+            raise CheckreinError(str(body.get("error", answer.status_code)))
+        return body
+
+
+def whoami() -> str:
+    """The name an answer is logged under."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+def echo_json(value: dict[str, Any]) -> None:
+    """One object, one line."""
+    import json
+
+    click.echo(json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,131 @@
+"""`checkrein holds`: what waits for a human, and the answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from proxy.cli.admin import AdminClient, echo_json, whoami
+from proxy.cli.options import admin_option
+
+_STATES = ["pending", "approved", "used", "denied", "expired", "abandoned"]
+
+
+@click.group("holds")
+def command() -> None:
+    """List, show, approve and deny held calls."""
+
+
+@command.command("list")
+@click.option("--state", "states", type=click.Choice(_STATES), multiple=True)
+@click.option("--all", "everything", is_flag=True, help="Holds that have ended, too.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@admin_option
+def list_(*, states: tuple[str, ...], everything: bool, as_json: bool, admin: Path | None) -> None:
+    """List holds that wait (or, with --all, every one)."""
+    wanted = [] if everything else list(states or ("pending", "approved"))
+    holds = AdminClient(admin).get("/v1/holds", state=wanted)["holds"]
+    if as_json:
+        for hold in holds:
+            echo_json(hold)
+        return
+    if not holds:
+        click.echo("Nothing waits.")
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("id", "state", "since", "session", "call", "why"):
+        table.add_column(column, overflow="fold")
+    for hold in holds:
+        why = " ".join(reason["text"] for reason in hold["reasons"])
+        cells = (
+            hold["id"],
+            hold["state"],
+            hold["created_at"],
+            hold["session"],
+            _call(hold),
+            why,
+        )
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    Console().print(table)
+
+
+@command.command("show")
+@click.argument("hold_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True)
+@admin_option
+def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
+    """Show one hold: the call, why it waits, the budgets, what the session did so far."""
+    hold = AdminClient(admin).get(f"/v1/holds/{hold_id}")
+    if as_json:
+        echo_json(hold)
+        return
+    click.echo(f"hold {hold['id']}  {hold['state']}  since {hold['created_at']}")
+    click.echo(f"session {hold['session']}   agent {hold['agent']}")
+    click.echo(f"call    {_call(hold)}")
+    for reason in hold["reasons"]:
+        at = f"  ({reason['file']}:{reason['line']})" if reason["file"] else ""
+        click.echo(f"why     {reason['rule']}: {reason['text']}{at}")
+    for budget in hold["budgets"]:
+        unit = f" {budget['unit']}" if budget["unit"] else ""
+        line = f"{budget['before']} -> {budget['after']} of {budget['limit']}{unit}"
+        click.echo(f"budget  {budget['name']}: {line}")
+    for effect in hold["effects"]:
+        amount = "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
+        click.echo(
+            f"effect  {effect['kind']}{amount} on {effect['target']} ({effect['reversibility']})"
+        )
+    click.echo("so far:")
+    for entry in hold["timeline"]:
+        amount = "" if entry["amount"] is None else f" {entry['amount']} {entry['unit'] or ''}"
+        click.echo(
+            f"  {entry['time']} {entry['call']['name']}: {entry['kind']}{amount} "
+            f"on {entry['target']} [{entry['state']}]"
+        )
+    if hold["state"] == "pending":
+        click.echo(f"expires {hold['expires_at']}; checkrein holds approve {hold['id']}")
+
+
+@command.command("approve")
+@click.argument("hold_id", metavar="ID")
+@click.option("--reason", help="Kept with the answer.")
+@click.option("--by", default=whoami, help="Who answers.")
+@click.option("--json", "as_json", is_flag=True)
+@admin_option
+def approve(
+    *, hold_id: str, reason: str | None, by: str, as_json: bool, admin: Path | None
+) -> None:
+    """Let the held call pass, once."""
+    _answer(admin, hold_id, "approve", {"by": by, "reason": reason}, as_json)
+
+
+@command.command("deny")
+@click.argument("hold_id", metavar="ID")
+@click.option("--reason", help="The agent reads it.")
+@click.option("--by", default=whoami, help="Who answers.")
+@click.option("--json", "as_json", is_flag=True)
+@admin_option
+def deny(*, hold_id: str, reason: str | None, by: str, as_json: bool, admin: Path | None) -> None:
+    """Refuse the held call; the agent is told why."""
+    _answer(admin, hold_id, "deny", {"by": by, "reason": reason}, as_json)
+
+
+def _answer(
+    admin: Path | None, hold_id: str, verb: str, body: dict[str, Any], as_json: bool
+) -> None:
+    hold = AdminClient(admin).post(f"/v1/holds/{hold_id}/{verb}", body)
+    if as_json:
+        echo_json(hold)
+    else:
+        click.echo(f"hold {hold['id']}: {hold['state']} by {hold['decided_by']} — {_call(hold)}")
+
+
+def _call(hold: dict[str, Any]) -> str:
+    arguments = hold["call"]["args"]
+    if isinstance(arguments, dict):
+        return f"{hold['call']['name']}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
+    return f"{hold['call']['name']}({arguments!r})"

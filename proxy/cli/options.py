@@ -1,0 +1,62 @@
+"""Options that several commands share, and the durations and addresses they take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Duration(click.ParamType[float]):
+    """`50s`, `15m`, `1h`; a bare number is seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is not a duration; write for example 50s, 15m or 1h", param, ctx)
+        return float(match[1]) * _UNITS[match[2] or "s"]
+
+
+class Address(click.ParamType[tuple[str, int]]):
+    """`HOST:PORT`; port 0 takes a free one."""
+
+    name = "host:port"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        host, colon, port = str(value).rpartition(":")
+        if not colon or not port.isdigit() or int(port) > 65535:
+            self.fail(f"{value!r} is not HOST:PORT, for example 127.0.0.1:8080", param, ctx)
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def admin_option[F: Callable[..., Any]](function: F) -> F:
+    """Adds --admin."""
+    return click.option(
+        "--admin",
+        type=click.Path(path_type=Path),
+        envvar="CHECKREIN_ADMIN",
+        help="The running proxy's admin socket.",
+    )(function)
+
+
+def state_option[F: Callable[..., Any]](function: F) -> F:
+    """Adds --state."""
+    return click.option(
+        "--state",
+        type=click.Path(path_type=Path),
+        envvar="CHECKREIN_STATE",
+        help="Where the ledger is (a SQLite file).",
+    )(function)

@@ -1,0 +1,129 @@
+"""`checkrein tail`: the decision log, readable, one line a record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from proxy.cli.admin import AdminClient, echo_json
+from proxy.cli.options import admin_option
+from proxy.errors import ConfigurationError
+from proxy.logtail import follow
+from proxy.settings import default_state_path
+
+_STYLES = {
+    "allow": "green",
+    "hold": "yellow",
+    "block": "bold red",
+    "approved": "green",
+    "used": "green",
+    "denied": "bold red",
+    "expired": "red",
+    "abandoned": "dim",
+    "parked": "yellow",
+    "error": "bold red",
+}
+
+
+@click.command("tail")
+@click.option("--log", type=click.Path(path_type=Path), help="The log file.")
+@click.option("--session", help="Only this session.")
+@click.option("--agent", help="Only this agent.")
+@click.option("--verdict", type=click.Choice(["allow", "hold", "block"]), help="Only this verdict.")
+@click.option("--type", "kind", help="Only records of this type (decision, settlement, hold …).")
+@click.option("--json", "as_json", is_flag=True, help="The records themselves.")
+@click.option("--from-start", is_flag=True, help="Begin with the first record.")
+@click.option("--no-follow", is_flag=True, help="End at the end of the file.")
+@admin_option
+def command(
+    *,
+    log: Path | None,
+    session: str | None,
+    agent: str | None,
+    verdict: str | None,
+    kind: str | None,
+    as_json: bool,
+    from_start: bool,
+    no_follow: bool,
+    admin: Path | None,
+) -> None:
+    """Follow the decision log, over rotations, until interrupted."""
+    path = log or log_of_running(admin)
+    console = Console(soft_wrap=True, highlight=False)
+    wanted = {"session": session, "agent": agent, "verdict": verdict, "type": kind}
+    try:
+        for record in follow(path, from_start=from_start or no_follow, until_idle=no_follow):
+            if any(
+                value is not None and record.get(name) != value for name, value in wanted.items()
+            ):
+                continue
+            if as_json:
+                echo_json(record)
+            else:
+                console.print(line_of(record))
+    except KeyboardInterrupt:
+        return
+
+
+def line_of(record: dict[str, Any]) -> Text:
+    """Returns one record as a readable line: when, verdict, session, what, why, what is left."""
+    word = str(record.get("verdict") or record.get("event") or record.get("state") or "")
+    kind = str(record.get("type", "?"))
+    shown = word or kind
+    line = Text()
+    line.append(str(record.get("time", ""))[11:23] + " ", style="dim")
+    style = _STYLES.get("error" if kind == "error" else word, "")
+    line.append(f"{'error' if kind == 'error' else shown:<9}", style=style)
+    line.append(f" {kind:<10} ", style="dim")
+    line.append(f"{record.get('session') or '-'} ", style="cyan")
+    call = record.get("call") or {}
+    if call:
+        line.append(f"{call.get('name')}({_arguments(call.get('args'))})", style="bold")
+    for effect in record.get("effects") or ():
+        amount = "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
+        line.append(f" · {effect['kind']}{amount} → {effect['target']}")
+    if record.get("would") not in (None, "allow"):
+        line.append(f" · would {record['would']}", style="yellow")
+    for reason in record.get("reasons") or ():
+        line.append(f" · {reason['rule']}: {reason['text']}", style="yellow")
+    for budget in record.get("budgets") or ():
+        line.append(
+            f" · {budget['name']} {budget['before']}→{budget['after']}/{budget['limit']}",
+            style="dim",
+        )
+    hold = record.get("hold")
+    if hold:
+        line.append(f" · hold {hold['id']}", style="yellow")
+    for name in ("by", "where", "error"):
+        if record.get(name):
+            line.append(f" · {name} {record[name]}", style="dim")
+    if kind == "rules":
+        line.append(f" {record.get('rules')} {', '.join(record.get('files') or ())}")
+    return line
+
+
+def _arguments(arguments: Any) -> str:
+    if not isinstance(arguments, dict):
+        return "" if arguments is None else _short(arguments)
+    return ", ".join(f"{name}={_short(value)}" for name, value in arguments.items())
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def log_of_running(admin: Path | None) -> Path:
+    try:
+        return Path(AdminClient(admin).get("/v1/status")["log"])
+    except ConfigurationError:
+        path = default_state_path().parent / "decisions.jsonl"
+        if path.exists():
+            return path
+        raise ConfigurationError(
+            "no running proxy and no log in the usual place; name it with --log FILE"
+        ) from None

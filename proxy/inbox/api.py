@@ -1,0 +1,127 @@
+"""The admin API: JSON over HTTP on a unix socket (mode 0600), for the command line and for scripts.
+
+`curl --unix-socket PATH http://checkrein/v1/holds` works. The proxy itself refuses to carry traffic
+to any address of its own, and a unix socket has none that an agent's HTTP client could name.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from proxy.canonical import sha256_hex
+from proxy.errors import CheckreinError, HoldError
+from proxy.inbox.views import hold_view, session_view, summary_view
+from proxy.ledger.store import Credential
+from proxy.model import HoldState
+from proxy.pipeline.core import Pipeline
+
+type Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Starlette:
+    """Returns the admin application; `status` tells how the proxy runs."""
+
+    async def show_status(_request: Request) -> Response:
+        return JSONResponse(status())
+
+    async def list_holds(request: Request) -> Response:
+        states = [HoldState(s) for s in request.query_params.getlist("state")]
+        holds = await pipeline.desk.list(states)
+        return JSONResponse({"holds": [hold_view(h) for h in holds]})
+
+    async def show_hold(request: Request) -> Response:
+        hold = await pipeline.desk.get(request.path_params["id"])
+        entries, _budgets = await pipeline.session(hold.session)
+        return JSONResponse({**hold_view(hold), "timeline": session_view(entries, ())["entries"]})
+
+    async def approve(request: Request) -> Response:
+        body = await _body(request)
+        hold = await pipeline.desk.approve(
+            request.path_params["id"],
+            by=_text(body, "by") or "operator",
+            reason=_text(body, "reason"),
+        )
+        return JSONResponse(hold_view(hold))
+
+    async def deny(request: Request) -> Response:
+        body = await _body(request)
+        hold = await pipeline.desk.deny(
+            request.path_params["id"],
+            by=_text(body, "by") or "operator",
+            reason=_text(body, "reason"),
+        )
+        return JSONResponse(hold_view(hold))
+
+    async def list_sessions(_request: Request) -> Response:
+        return JSONResponse({"sessions": [summary_view(s) for s in await pipeline.sessions()]})
+
+    async def show_session(request: Request) -> Response:
+        session = request.path_params["id"]
+        entries, budgets = await pipeline.session(session)
+        known = [s for s in await pipeline.sessions() if s.id == session]
+        if not known and not entries:
+            return JSONResponse({"error": f"session {session!r}: never seen"}, 404)
+        view = summary_view(known[0]) if known else {"id": session}
+        return JSONResponse({**view, **session_view(entries, budgets)})
+
+    async def mint(request: Request) -> Response:
+        body = await _body(request)
+        session = _text(body, "session") or "run-" + secrets.token_hex(6)
+        agent = _text(body, "agent") or "agent"
+        token = secrets.token_urlsafe(32)
+        await pipeline.add_credential(
+            Credential(
+                token_sha256=sha256_hex(token.encode()),
+                session=session,
+                agent=agent,
+                created_at_ms=pipeline.now_ms(),
+            )
+        )
+        return JSONResponse({"token": token, "session": session, "agent": agent})
+
+    return Starlette(
+        routes=[
+            Route("/v1/status", show_status),
+            Route("/v1/holds", list_holds),
+            Route("/v1/holds/{id}", show_hold),
+            Route("/v1/holds/{id}/approve", approve, methods=["POST"]),
+            Route("/v1/holds/{id}/deny", deny, methods=["POST"]),
+            Route("/v1/sessions", list_sessions),
+            Route("/v1/sessions/{id:path}", show_session),
+            Route("/v1/credentials", mint, methods=["POST"]),
+        ],
+        exception_handlers={HoldError: _conflict, CheckreinError: _failed, ValueError: _invalid},
+    )
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    body = await request.json() if await request.body() else {}
+    if not isinstance(body, dict):
+        raise ValueError("the body must be a JSON object")
+    return body
+
+
+def _text(body: dict[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name!r} must be text")
+    return value
+
+
+async def _conflict(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 409)
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 503)
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 400)

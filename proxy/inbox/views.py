@@ -1,0 +1,79 @@
+"""Holds and sessions as JSON for people's eyes; `id` comes first, times are RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from proxy.ledger.store import SessionSummary
+from proxy.model import Entry, Hold
+from proxy.pipeline.records import budget_record, effect_record, reason_record
+
+type View = dict[str, Any]
+
+
+def hold_view(hold: Hold) -> View:
+    return {
+        "id": hold.id,
+        "state": hold.state.value,
+        "session": hold.session,
+        "agent": hold.agent,
+        "call": {
+            "id": hold.call_id,
+            "name": hold.name,
+            "args_sha256": hold.args_sha256,
+            "args": hold.arguments,
+        },
+        "side": hold.side.value,
+        "provider": hold.provider,
+        "reasons": [reason_record(r) for r in hold.reasons],
+        "budgets": [budget_record(b) for b in hold.budgets],
+        "effects": [effect_record(e) for e in hold.effects],
+        "rules": hold.rules_digest[:16],
+        "created_at": when(hold.created_at_ms),
+        "expires_at": when(hold.expires_at_ms),
+        "decided_at": when(hold.decided_at_ms),
+        "decided_by": hold.decided_by,
+        "reason": hold.reason,
+    }
+
+
+def summary_view(session: SessionSummary) -> View:
+    return {
+        "id": session.id,
+        "agent": session.agent,
+        "trust": session.trust,
+        "parent": session.parent,
+        "first_seen": when(session.first_seen_ms),
+        "last_seen": when(session.last_seen_ms),
+        "calls": session.calls,
+        "held": session.held,
+        "blocked": session.blocked,
+    }
+
+
+def session_view(entries: Sequence[Entry], budgets: Sequence[tuple[str, str, str]]) -> View:
+    return {
+        "budgets": [{"name": name, "scope": scope, "used": used} for name, scope, used in budgets],
+        "entries": [
+            {
+                "id": entry.id,
+                "time": when(entry.reserved_at_ms),
+                "call": {"id": entry.call_id, "name": entry.name},
+                "side": entry.side.value,
+                "state": entry.state.value,
+                "bound": entry.bound_by is not None,
+                **effect_record(entry.effect),
+            }
+            for entry in entries
+        ],
+    }
+
+
+def when(at_ms: int | None) -> str | None:
+    """A time in milliseconds as RFC 3339."""
+    if at_ms is None:
+        return None
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

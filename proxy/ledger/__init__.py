@@ -1,0 +1,1 @@
+"""The durable account: what was reserved, committed, released; holds; what must survive a restart."""

@@ -1,0 +1,278 @@
+"""The words of the design as values: calls, effects, verdicts, reasons, budgets' states.
+
+What belongs here: immutable values that more than one room speaks of. Nothing here decides
+anything, touches a socket, a clock or a file. Times are integers, milliseconds since the epoch in
+UTC (`*_ms`); amounts are `Decimal`, never floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import IntEnum, StrEnum
+from typing import Any
+
+type Json = Any
+"""A JSON value as Python holds it. Numbers with a fraction are `Decimal` in call arguments."""
+
+
+class Side(StrEnum):
+    """From where a call was seen."""
+
+    MODEL = "model"
+    MCP = "mcp"
+    HTTP = "http"
+
+
+class Verdict(IntEnum):
+    """What happens to a call; the strictest of several wins, so they are ordered."""
+
+    ALLOW = 0
+    HOLD = 1
+    BLOCK = 2
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Trust(IntEnum):
+    """How much an identity is worth, least first (design.md section 6)."""
+
+    CONTENT = 0  # a digest of the conversation's opening
+    PEER = 1  # only the address it came from
+    CLAIMED = 2  # what the agent says of itself: headers, body fields
+    API_KEY = 3  # the digest of the key it presents upstream
+    LISTENER = 4
+    MTLS = 5
+    CREDENTIAL = 6  # minted by `checkrein exec`
+
+    @property
+    def label(self) -> str:
+        return self.name.lower().replace("_", "-")
+
+
+class Reversibility(StrEnum):
+    REVERSIBLE = "reversible"
+    COMPENSABLE = "compensable"
+    IRREVERSIBLE = "irreversible"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One tool call as one side shows it.
+
+    `arguments` is the parsed value: an object for functions, a `str` for free-text (custom) tools,
+    the vendor's own object for built-in tools (`action`, `operation`). It is `None` and `fault`
+    says why when the bytes have no single reading: such a call is refused, never guessed at.
+    """
+
+    id: str | None  # as on the wire; None where the wire has none (legacy function_call)
+    name: str
+    arguments: Json
+    provider: str  # "openai.chat", "openai.responses", "anthropic.messages", "http"
+    args_sha256: str = ""  # over the arguments' canonical JSON (RFC 8785)
+    side: Side = Side.MODEL
+    kind: str = "function"  # function, legacy_function, custom, shell_call, mcp_call, http …
+    response_id: str | None = None  # the answer that asked for it, where the provider names one
+    executor: str = "client"  # "provider": a server-side tool; seen and logged, cannot be held
+    namespace: str | None = None  # MCP server label and the like
+    fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """One tool result found in a request's history, in order of appearance."""
+
+    call_id: str | None
+    name: str | None
+    text: str  # what the model will read, all text parts joined
+    is_error: bool = False
+    args_sha256: str | None = None  # of the call it answers, where the history shows that call
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """One tool the request offers to the model; `digest` covers name, description and schema."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a call does to the world."""
+
+    kind: str
+    reversibility: Reversibility = Reversibility.REVERSIBLE
+    amount: Decimal | None = None
+    unit: str | None = None
+    target: str | None = None
+    points: Decimal = Decimal(0)
+    labels: tuple[str, ...] = ()
+    rule: str = (
+        ""  # "pack/tool-name#index": finds the `settle` expressions again, after a restart too
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a verdict is what it is; `rule` is what the operator greps for."""
+
+    rule: str
+    text: str
+    verdict: Verdict
+    file: str | None = None
+    line: int | None = None
+
+
+class Measure(StrEnum):
+    COUNT = "count"
+    SUM = "sum"
+    DISTINCT = "distinct"
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one effect costs one budget: the ledger's unit of account.
+
+    `scope` is the full key of who pays ("session:…", "agent:…", "call"); `amount` is what is added
+    (1 for counts); `member` is what a distinct budget counts.
+    """
+
+    budget: str
+    scope: str
+    measure: Measure
+    amount: Decimal
+    limit: Decimal
+    on_exceed: Verdict
+    unit: str | None = None
+    member: str | None = None
+    window_ms: int | None = None  # None: for the whole life of the scope
+    warn_at: Decimal | None = None  # a share of the limit, 0 < x <= 1
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """A budget before and after one call, as decided and logged."""
+
+    name: str
+    scope: str
+    before: Decimal
+    after: Decimal
+    limit: Decimal
+    on_exceed: Verdict
+    unit: str | None = None
+    warned: bool = False  # this call crossed warn_at
+    file: str | None = None
+    line: int | None = None
+
+    @property
+    def exceeded(self) -> bool:
+        return self.after > self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedEffect:
+    """An effect with all it costs; a call is reserved as a whole or not at all."""
+
+    effect: Effect
+    charges: tuple[Charge, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What an observed result says of one effect. `ok` None: the result does not say."""
+
+    ok: bool | None
+    amount: Decimal | None = None
+    fault: str | None = None  # an expression failed: commit what was reserved, and say so
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who is asking: the session, the agent, the human behind it, and how much each is worth."""
+
+    session: str
+    agent: str
+    session_trust: Trust
+    agent_trust: Trust
+    human: str | None = None
+    parent: str | None = None  # the session that started this one
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One HTTP request to a tool API, as route rules see it."""
+
+    method: str
+    host: str
+    path: str  # percent-decoded, without the query
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Sequence[tuple[str, str]] = ()
+    body: Json = None  # parsed JSON or form; None when there is none
+
+
+class HoldState(StrEnum):
+    """Where a hold is in its life; `proxy/holds.py` has the transitions."""
+
+    PENDING = "pending"
+    APPROVED = "approved"  # by a human; waits for its call to be made (again)
+    USED = "used"  # the approved call was let through, once
+    DENIED = "denied"
+    EXPIRED = "expired"
+    ABANDONED = "abandoned"  # the client went away while it waited
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A call waiting for a human. It binds to session, agent, tool name and argument digest."""
+
+    id: str
+    state: HoldState
+    session: str
+    agent: str
+    name: str
+    args_sha256: str
+    provider: str
+    side: Side
+    call_id: str | None
+    arguments: Json  # redacted, for the approver's eyes
+    reasons: tuple[Reason, ...]
+    budgets: tuple[BudgetState, ...]
+    effects: tuple[Effect, ...]
+    rules_digest: str  # the rule-set version it was judged by
+    created_at_ms: int
+    expires_at_ms: int  # pending: when it is denied; approved: when the approval lapses
+    decided_at_ms: int | None = None
+    decided_by: str | None = None
+    reason: str | None = None  # the human's words
+
+
+class EntryState(StrEnum):
+    RESERVED = "reserved"
+    COMMITTED = "committed"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One effect of one call in the ledger."""
+
+    id: str
+    session: str
+    agent: str
+    call_key: str  # the decision it belongs to
+    call_id: str | None
+    name: str
+    args_sha256: str
+    side: Side
+    effect: Effect
+    state: EntryState
+    reserved_at_ms: int
+    settle_by_ms: int
+    settled_at_ms: int | None = None
+    bound_by: str | None = None  # the call_key on the other side that is the same action

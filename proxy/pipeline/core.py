@@ -1,0 +1,177 @@
+"""The pipeline as one object: what the glue calls, and what the admin side calls.
+
+It owns the rules in force, the ledger's writer and the parts that work on them. It is made before
+the first connection is taken, so that nothing passes before it can be judged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from proxy.errors import CheckreinError
+from proxy.ledger.store import Credential, SessionSummary, Transaction
+from proxy.ledger.writer import Emit, LedgerWriter
+from proxy.model import Call as ToolCall
+from proxy.model import Entry, Hold, HttpCall, Identity, Verdict
+from proxy.pipeline.decision import Decision
+from proxy.pipeline.desk import HoldDesk
+from proxy.pipeline.judge import Judge
+from proxy.pipeline.memory import RefusalMemory
+from proxy.pipeline.records import error_record, rules_record, session_record
+from proxy.pipeline.results import Results
+from proxy.pipeline.waiting import Presence, WaitingRoom
+from proxy.policy.ruleset import RuleSet
+from proxy.settings import Settings
+
+logger = logging.getLogger("checkrein")
+
+_SEEN_SESSIONS = 16_384
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Pipeline:
+    """Everything between the wire and the account."""
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        writer: LedgerWriter,
+        settings: Settings,
+        now_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.rules = rules
+        self.settings = settings
+        self.closing = False
+        self.room = WaitingRoom()
+        self._writer = writer
+        self._now_ms = now_ms
+        self.judge = Judge(self, writer, settings, now_ms)
+        self.results = Results(self, writer, now_ms)
+        self.memory = RefusalMemory(writer, now_ms)
+        self.desk = HoldDesk(writer, self.room, settings, now_ms)
+        self._sessions: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def start(self, providers: Sequence[str]) -> None:
+        """Reads what outlived the last run and notes the rules in force; before any connection.
+
+        Raises:
+            LedgerError, LogError: ledger or log cannot be written; the proxy must not start.
+        """
+        self.memory.load(providers)
+        files = [str(path) for path in self.rules.files]
+        self._writer.submit(
+            lambda _tx, emit: emit(rules_record(self.rules.digest, files, "loaded"))
+        ).result()
+
+    def close(self) -> None:
+        """The proxy is going down: connections end, holds stay."""
+        self.closing = True
+
+    async def sweep(self, interval_s: float = 1.0) -> None:
+        """Commits and expires what is due, for ever."""
+        while True:
+            await asyncio.sleep(interval_s)
+            try:
+                await self.results.commit_due()
+                await self.desk.expire_due()
+            except CheckreinError as error:
+                logger.error("sweep: %s", error)
+
+    # --- calls -----------------------------------------------------------------------------------
+
+    async def decide(
+        self, call: ToolCall, identity: Identity, key: str, http: HttpCall | None = None
+    ) -> Decision:
+        """Decides a call; see `judge.py`."""
+        decision = await self.judge.decide(call, identity, key, http)
+        if decision.verdict is Verdict.ALLOW:
+            self.results.released(key, call.arguments)
+        return decision
+
+    async def account(self, call: ToolCall, identity: Identity, key: str) -> None:
+        """Counts a call that the provider has executed itself."""
+        await self.judge.decide(call, identity, key, ran_already=True)
+        await self.results.commit(key, "provider")
+
+    async def abandon(self, hold_id: str) -> None:
+        """The client of a held call went away; not so when it is the proxy that goes."""
+        if not self.closing:
+            await self.desk.abandon(hold_id)
+
+    async def wait_for(
+        self, holds: dict[str, Hold], presence: Presence, timeout_s: float
+    ) -> dict[str, Hold]:
+        """Waits for answers; returns the holds, by id, that are not pending any more.
+
+        The ledger is read again on every wake-up and at the end of the time.
+        """
+        await self.room.wait(holds.keys(), presence, timeout_s)
+
+        def read(tx: Transaction, _emit: Emit) -> dict[str, Hold]:
+            now = {hold_id: tx.hold(hold_id) for hold_id in holds}
+            return {i: h for i, h in now.items() if h is not None and h.state is not holds[i].state}
+
+        return await self._writer.run(read)
+
+    # --- identity ----------------------------------------------------------------------------------
+
+    async def see_session(self, identity: Identity, peer: str) -> None:
+        """Notes a session when it is first seen by this process."""
+        name = (identity.session, identity.agent)
+        if name in self._sessions:
+            return
+
+        def note(tx: Transaction, emit: Emit) -> None:
+            if tx.see_session(identity, self._now_ms()):
+                emit(session_record(identity, peer))
+
+        await self._writer.run(note)
+        self._sessions[name] = None
+        if len(self._sessions) > _SEEN_SESSIONS:
+            self._sessions.popitem(last=False)
+
+    async def linked_session(self, key: str) -> str | None:
+        return await self._writer.run(lambda tx, _emit: tx.linked_session(key))
+
+    async def link(self, key: str, session: str) -> None:
+        """Notes that a provider's id was given out in a session."""
+        await self._writer.run(lambda tx, _emit: tx.link(key, session, self._now_ms()))
+
+    async def add_credential(self, credential: Credential) -> None:
+        await self._writer.run(lambda tx, _emit: tx.add_credential(credential))
+
+    async def credential(self, token_sha256: str) -> Credential | None:
+        now_ms = self._now_ms()
+        return await self._writer.run(lambda tx, _emit: tx.credential(token_sha256, now_ms))
+
+    # --- the operator's view -------------------------------------------------------------------------
+
+    async def sessions(self) -> tuple[SessionSummary, ...]:
+        return await self._writer.run(lambda tx, _emit: tx.sessions())
+
+    async def session(
+        self, session: str
+    ) -> tuple[tuple[Entry, ...], tuple[tuple[str, str, str], ...]]:
+        """Returns a session's entries and its budgets' totals."""
+        now_ms = self._now_ms()
+        return await self._writer.run(
+            lambda tx, _emit: (tx.session_entries(session), tx.session_budgets(session, now_ms))
+        )
+
+    async def note_error(self, identity: Identity | None, where: str, text: str) -> None:
+        """Writes an error record; where even that fails, stderr has it."""
+        logger.error("%s: %s", where, text)
+        try:
+            await self._writer.run(lambda _tx, emit: emit(error_record(identity, where, text)))
+        except CheckreinError as error:
+            logger.error("%s: could not be logged: %s", where, error)
+
+    def now_ms(self) -> int:
+        return self._now_ms()

@@ -1,0 +1,20 @@
+"""What the judge answers: one value that the glue acts on and the log tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.model import BudgetState, Call, Hold, Reason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The verdict on one call, with all that led to it."""
+
+    verdict: Verdict
+    call: Call
+    reasons: tuple[Reason, ...] = ()
+    budgets: tuple[BudgetState, ...] = ()
+    hold: Hold | None = None  # set when the verdict is HOLD, or an approval let the call pass
+    would: Verdict | None = None  # in shadow mode, and for calls that cannot be held
+    repeated: bool = False  # this very call was decided before; nothing was counted again

@@ -1,0 +1,123 @@
+"""The human's side of holds: listed, shown, answered, expired; each step durable and logged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from proxy.errors import HoldError
+from proxy.holds import HoldEvent, transition
+from proxy.ledger.store import Transaction
+from proxy.ledger.writer import Emit, LedgerWriter
+from proxy.model import Hold, HoldState
+from proxy.pipeline.records import hold_record
+from proxy.pipeline.waiting import WaitingRoom
+from proxy.settings import Settings
+
+_PAST = {
+    HoldEvent.APPROVE: "approved",
+    HoldEvent.DENY: "denied",
+    HoldEvent.EXPIRE: "expired",
+    HoldEvent.ABANDON: "abandoned",
+    HoldEvent.USE: "used",
+}
+
+
+class HoldDesk:
+    """Answers holds."""
+
+    def __init__(
+        self,
+        writer: LedgerWriter,
+        room: WaitingRoom,
+        settings: Settings,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._writer = writer
+        self._room = room
+        self._settings = settings
+        self._now_ms = now_ms
+
+    async def list(self, states: Sequence[HoldState] = ()) -> tuple[Hold, ...]:
+        return await self._writer.run(lambda tx, _emit: tx.holds(states))
+
+    async def get(self, hold_id: str) -> Hold:
+        """Returns a hold by its id or an unambiguous beginning or end of it.
+
+        Raises:
+            HoldError: there is none, or more than one.
+        """
+        return await self._writer.run(lambda tx, _emit: _find(tx, hold_id))
+
+    async def approve(self, hold_id: str, by: str, reason: str | None = None) -> Hold:
+        """Lets the held call pass once, within the approval's time."""
+        lapses_ms = self._now_ms() + int(self._settings.approval_expiry_s * 1000)
+        return await self._step(hold_id, HoldEvent.APPROVE, by, reason, lapses_ms)
+
+    async def deny(self, hold_id: str, by: str, reason: str | None = None) -> Hold:
+        return await self._step(hold_id, HoldEvent.DENY, by, reason)
+
+    async def abandon(self, hold_id: str) -> Hold | None:
+        """Ends a hold whose client went away; None where it had ended already."""
+        try:
+            return await self._step(hold_id, HoldEvent.ABANDON, "client", "the client went away")
+        except HoldError:
+            return None
+
+    async def parked(self, hold: Hold) -> None:
+        """Notes that the agent was told `pending` and its connection was let go."""
+        await self._writer.run(lambda _tx, emit: emit(hold_record(hold, "parked")))
+
+    async def expire_due(self) -> int:
+        """Ends the holds whose time has run out; returns how many."""
+
+        def sweep(tx: Transaction, emit: Emit) -> list[str]:
+            ended = []
+            for hold in tx.due_holds(self._now_ms()):
+                expired = transition(hold, HoldEvent.EXPIRE, now_ms=self._now_ms())
+                tx.put_hold(expired)
+                emit(hold_record(expired, "expired"))
+                ended.append(hold.id)
+            return ended
+
+        ended = await self._writer.run(sweep)
+        for hold_id in ended:
+            self._room.wake(hold_id)
+        return len(ended)
+
+    async def _step(
+        self,
+        hold_id: str,
+        event: HoldEvent,
+        by: str,
+        reason: str | None,
+        expires_at_ms: int | None = None,
+    ) -> Hold:
+        def step(tx: Transaction, emit: Emit) -> Hold:
+            hold = transition(
+                _find(tx, hold_id),
+                event,
+                now_ms=self._now_ms(),
+                by=by,
+                reason=reason,
+                expires_at_ms=expires_at_ms,
+            )
+            tx.put_hold(hold)
+            emit(hold_record(hold, _PAST[event]))
+            return hold
+
+        hold = await self._writer.run(step)
+        self._room.wake(hold.id)
+        return hold
+
+
+def _find(tx: Transaction, hold_id: str) -> Hold:
+    exact = tx.hold(hold_id)
+    if exact is not None:
+        return exact
+    if len(hold_id) >= 4:
+        close = [h for h in tx.holds() if h.id.startswith(hold_id) or h.id.endswith(hold_id)]
+        if len(close) == 1:
+            return close[0]
+        if close:
+            raise HoldError(f"hold {hold_id!r}: {len(close)} holds match; give more of the id")
+    raise HoldError(f"hold {hold_id!r}: there is none; `checkrein holds list` shows all")

@@ -1,0 +1,323 @@
+"""The judge: one call in, one durable decision out.
+
+How a call is decided. Outside the ledger's thread the rules say what it does and which gates it
+meets (`RuleSet.assess`). Inside one transaction it is then looked up (decided before? a human's
+answer waiting?), reserved against every budget or not at all, and logged; the answer is given out
+only after entry and record are on disk. The strictest verdict wins, a human's approval passes what
+holds, never what blocks.
+
+Idempotence. A call is decided once a *response*: the key is (session, response id, call id, name,
+argument digest). The same bytes fetched again are the same call; a provider that repeats ids in a new
+response makes a new call, which is counted. A refused call that is asked for again meets its hold
+through (session, name, argument digest), whatever its new id.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import uuid_utils
+
+from proxy.canonical import sha256_hex
+from proxy.holds import HoldEvent, transition
+from proxy.ledger.store import Reservation, Transaction
+from proxy.ledger.writer import Emit, LedgerWriter
+from proxy.model import (
+    BudgetState,
+    Call,
+    ChargedEffect,
+    Hold,
+    HoldState,
+    HttpCall,
+    Identity,
+    Json,
+    Reason,
+    Side,
+    Verdict,
+)
+from proxy.pipeline.decision import Decision
+from proxy.pipeline.records import decision_record, hold_record
+from proxy.pipeline.texts import budget_text
+from proxy.policy.ruleset import Assessment, RuleSet
+from proxy.redact import redact
+from proxy.settings import Settings
+
+
+class RulesInForce(Protocol):
+    """Who knows the rule set that is in force now (it is swapped on reload)."""
+
+    @property
+    def rules(self) -> RuleSet: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """All that the transaction needs to know about one call."""
+
+    call: Call
+    identity: Identity
+    assessment: Assessment
+    key: str
+    rules_digest: str
+    started_ns: int
+
+
+def call_key(identity: Identity, call: Call, origin: str) -> str:
+    """Returns the key under which a call is decided once.
+
+    `origin` names the exchange, and counts where the provider gave its response no id.
+    """
+    response = call.response_id or origin
+    parts = (identity.session, response, call.id or "", call.name, call.args_sha256)
+    return sha256_hex("\0".join(parts).encode("utf-8", "surrogatepass"))
+
+
+class Judge:
+    """Decides calls."""
+
+    def __init__(
+        self,
+        in_force: RulesInForce,
+        writer: LedgerWriter,
+        settings: Settings,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._in_force = in_force
+        self._writer = writer
+        self._settings = settings
+        self._now_ms = now_ms
+
+    async def decide(
+        self,
+        call: Call,
+        identity: Identity,
+        key: str,
+        http: HttpCall | None = None,
+        *,
+        ran_already: bool = False,
+    ) -> Decision:
+        """Returns the decision on a call, durable in ledger and log.
+
+        `ran_already`: the provider executed it; it is counted and told, and cannot be stopped.
+
+        Raises:
+            LedgerError, LogError: it could not be made durable; the caller refuses the call.
+        """
+        started_ns = time.perf_counter_ns()
+        rules = self._in_force.rules
+        assessment = rules.assess(call, identity, http)
+        case = _Case(call, identity, assessment, key, rules.digest, started_ns)
+        step = self._account if ran_already else self._decide
+        return await self._writer.run(partial(step, case))
+
+    # --- inside the transaction ------------------------------------------------------------------
+
+    def _decide(self, case: _Case, tx: Transaction, emit: Emit) -> Decision:
+        now_ms = self._now_ms()
+        past = tx.past_decision(case.key)
+        if past is not None and past.verdict is not Verdict.HOLD:
+            reasons = case.assessment.reasons if past.verdict is Verdict.BLOCK else ()
+            return Decision(past.verdict, case.call, reasons, repeated=True)
+        hold = (
+            tx.hold(past.hold_id)
+            if past is not None and past.hold_id is not None
+            else self._open_hold(case, tx, now_ms)
+        )
+        if hold is not None and hold.expires_at_ms <= now_ms and hold.state in _OPEN:
+            hold = self._expire(hold, tx, emit, now_ms)
+        if past is not None and hold is not None and hold.state is not HoldState.APPROVED:
+            # This very call is held already, or its hold has ended: the hold's state is the answer.
+            verdict = Verdict.HOLD if hold.state is HoldState.PENDING else Verdict.BLOCK
+            return Decision(verdict, case.call, hold.reasons, hold.budgets, hold, repeated=True)
+        return self._weigh(case, tx, emit, now_ms, hold, first_time=past is None)
+
+    def _weigh(
+        self,
+        case: _Case,
+        tx: Transaction,
+        emit: Emit,
+        now_ms: int,
+        hold: Hold | None,
+        *,
+        first_time: bool,
+    ) -> Decision:
+        approved = hold is not None and hold.state is HoldState.APPROVED
+        reasons = case.assessment.reasons
+        bound = self._bind(case, tx, now_ms)
+        if bound:
+            decision = Decision(Verdict.ALLOW, case.call, reasons)
+            return self._conclude(case, tx, emit, now_ms, decision, first_time=first_time)
+        gates = max((r.verdict for r in reasons), default=Verdict.ALLOW)
+        passes = gates is Verdict.ALLOW or (approved and gates is Verdict.HOLD)
+        reservation = self._reserve(
+            case, tx, now_ms, approved=approved, dry=not passes and not self._settings.shadow
+        )
+        exceeded = tuple(_budget_reason(s) for s in reservation.states if s.exceeded)
+        if not (approved and reservation.made):
+            reasons = (*reasons, *exceeded)
+        budgets = (*case.assessment.call_states, *reservation.states)
+        strictest = max((r.verdict for r in reasons), default=Verdict.ALLOW)
+        if self._settings.shadow:
+            decision = Decision(Verdict.ALLOW, case.call, reasons, budgets, would=strictest)
+            return self._conclude(case, tx, emit, now_ms, decision, first_time=first_time)
+        if reservation.made:
+            if approved and hold is not None:
+                hold = transition(hold, HoldEvent.USE, now_ms=now_ms)
+                tx.put_hold(hold)
+                emit(hold_record(hold, "used", budgets))
+            decision = Decision(
+                Verdict.ALLOW, case.call, reasons, budgets, hold if approved else None
+            )
+            return self._conclude(case, tx, emit, now_ms, decision, first_time=first_time)
+        verdict = Verdict.BLOCK if strictest is Verdict.BLOCK else Verdict.HOLD
+        if verdict is Verdict.HOLD and (hold is None or hold.state is not HoldState.PENDING):
+            hold = self._new_hold(case, reasons, budgets, now_ms)
+            tx.add_hold(hold)
+        decision = Decision(
+            verdict, case.call, reasons, budgets, hold if verdict is Verdict.HOLD else None
+        )
+        return self._conclude(case, tx, emit, now_ms, decision, first_time=first_time)
+
+    def _account(self, case: _Case, tx: Transaction, emit: Emit) -> Decision:
+        """A call the provider runs itself: it cannot be held, so it is counted and told."""
+        now_ms = self._now_ms()
+        past = tx.past_decision(case.key)
+        if past is not None:
+            return Decision(past.verdict, case.call, repeated=True)
+        reservation = self._reserve(case, tx, now_ms, unlimited=True)
+        reasons = (
+            *case.assessment.reasons,
+            *(_budget_reason(s) for s in reservation.states if s.exceeded),
+        )
+        decision = Decision(
+            Verdict.ALLOW,
+            case.call,
+            reasons,
+            (*case.assessment.call_states, *reservation.states),
+            would=max((r.verdict for r in reasons), default=Verdict.ALLOW),
+        )
+        return self._conclude(case, tx, emit, now_ms, decision, first_time=True)
+
+    def _reserve(
+        self,
+        case: _Case,
+        tx: Transaction,
+        now_ms: int,
+        *,
+        approved: bool = False,
+        unlimited: bool = False,
+        dry: bool = False,
+    ) -> Reservation:
+        return tx.reserve(
+            identity=case.identity,
+            call=case.call,
+            call_key=case.key,
+            effects=case.assessment.effects,
+            now_ms=now_ms,
+            settle_by_ms=now_ms + int(self._settings.settle_after_s * 1000),
+            approved=approved,
+            unlimited=unlimited or self._settings.shadow,
+            dry=dry,
+        )
+
+    def _bind(self, case: _Case, tx: Transaction, now_ms: int) -> bool:
+        """One action seen on two sides counts once: the tool side binds to the model side's entry."""
+        effects: Sequence[ChargedEffect] = case.assessment.effects
+        if case.call.side is Side.MODEL or not effects:
+            return False
+        since_ms = now_ms - int(self._settings.settle_after_s * 1000)
+        bound = tx.bind(
+            session=case.identity.session,
+            effects=[charged.effect for charged in effects],
+            call_key=case.key,
+            since_ms=since_ms,
+        )
+        return bound is not None
+
+    def _open_hold(self, case: _Case, tx: Transaction, now_ms: int) -> Hold | None:
+        hold = tx.open_hold_for(
+            session=case.identity.session,
+            name=case.call.name,
+            args_sha256=case.call.args_sha256,
+            now_ms=now_ms,
+        )
+        # A session's name can be claimed; an answer given for one agent serves no other.
+        return hold if hold is not None and hold.agent == case.identity.agent else None
+
+    def _new_hold(
+        self,
+        case: _Case,
+        reasons: tuple[Reason, ...],
+        budgets: tuple[BudgetState, ...],
+        now_ms: int,
+    ) -> Hold:
+        call, identity = case.call, case.identity
+        return Hold(
+            id=str(uuid_utils.uuid7()),
+            state=HoldState.PENDING,
+            session=identity.session,
+            agent=identity.agent,
+            name=call.name,
+            args_sha256=call.args_sha256,
+            provider=call.provider,
+            side=call.side,
+            call_id=call.id,
+            arguments=redact(call.arguments),
+            reasons=reasons,
+            budgets=budgets,
+            effects=tuple(charged.effect for charged in case.assessment.effects),
+            rules_digest=case.rules_digest,
+            created_at_ms=now_ms,
+            expires_at_ms=now_ms + int(self._settings.hold_expiry_s * 1000),
+        )
+
+    def _expire(self, hold: Hold, tx: Transaction, emit: Emit, now_ms: int) -> Hold:
+        hold = transition(hold, HoldEvent.EXPIRE, now_ms=now_ms)
+        tx.put_hold(hold)
+        emit(hold_record(hold, "expired"))
+        return hold
+
+    def _conclude(
+        self,
+        case: _Case,
+        tx: Transaction,
+        emit: Emit,
+        now_ms: int,
+        decision: Decision,
+        *,
+        first_time: bool,
+    ) -> Decision:
+        hold_id = decision.hold.id if decision.hold is not None else None
+        tx.record_decision(case.key, case.identity, decision.verdict, hold_id, now_ms)
+        if (
+            first_time
+        ):  # a held call that was approved has its decision record; `used` tells the rest
+            arguments: Json = redact(case.call.arguments)
+            emit(
+                decision_record(
+                    decision,
+                    case.identity,
+                    [charged.effect for charged in case.assessment.effects],
+                    arguments,
+                    rules_digest=case.rules_digest,
+                    elapsed_us=(time.perf_counter_ns() - case.started_ns) // 1000,
+                )
+            )
+        return decision
+
+
+_OPEN = (HoldState.PENDING, HoldState.APPROVED)
+
+
+def _budget_reason(state: BudgetState) -> Reason:
+    return Reason(
+        rule=state.name,
+        text=budget_text(state),
+        verdict=state.on_exceed,
+        file=state.file,
+        line=state.line,
+    )

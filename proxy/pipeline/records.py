@@ -1,0 +1,168 @@
+"""Decision-log records, built here and nowhere else (docs/log.md has the table of fields).
+
+A record leaves out nothing of design.md section 7; `None` stays as null so that a column is always
+there. Arguments are redacted before they come near a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from proxy.canonical import json_number
+from proxy.model import (
+    BudgetState,
+    Call,
+    Effect,
+    Entry,
+    Hold,
+    Identity,
+    Json,
+    Reason,
+)
+from proxy.pipeline.decision import Decision
+
+type Record = dict[str, Json]
+
+
+def decision_record(
+    decision: Decision,
+    identity: Identity,
+    effects: Sequence[Effect],
+    arguments: Json,
+    *,
+    rules_digest: str,
+    elapsed_us: int,
+) -> Record:
+    """One call, decided. `arguments` are redacted already."""
+    return {
+        "type": "decision",
+        **_who(identity),
+        "side": decision.call.side.value,
+        "provider": decision.call.provider,
+        "call": call_record(decision.call, arguments),
+        "effects": [effect_record(e) for e in effects],
+        "verdict": decision.verdict.label,
+        "would": decision.would.label if decision.would is not None else None,
+        "reasons": [reason_record(r) for r in decision.reasons],
+        "budgets": [budget_record(b) for b in decision.budgets],
+        "hold": hold_short(decision.hold),
+        "rules": rules_digest[:16],
+        "elapsed_us": elapsed_us,
+    }
+
+
+def settlement_record(entry: Entry, why: str, fault: str | None = None) -> Record:
+    """One entry, committed or released; `why` is result, http-result, time or provider."""
+    return {
+        "type": "settlement",
+        "session": entry.session,
+        "agent": entry.agent,
+        "side": entry.side.value,
+        "call": {"id": entry.call_id, "name": entry.name, "args_sha256": entry.args_sha256},
+        "effects": [effect_record(entry.effect)],
+        "state": entry.state.value,
+        "by": why,
+        "error": fault,
+    }
+
+
+def hold_record(hold: Hold, event: str, budgets: Sequence[BudgetState] = ()) -> Record:
+    """A step in a hold's life: approved, denied, expired, abandoned, parked, used."""
+    return {
+        "type": "hold",
+        "session": hold.session,
+        "agent": hold.agent,
+        "side": hold.side.value,
+        "provider": hold.provider,
+        "call": {"id": hold.call_id, "name": hold.name, "args_sha256": hold.args_sha256},
+        "hold": hold_short(hold),
+        "event": event,
+        "by": hold.decided_by,
+        "reason": hold.reason,
+        "budgets": [budget_record(b) for b in budgets],
+    }
+
+
+def session_record(identity: Identity, peer: str) -> Record:
+    """A session seen for the first time."""
+    return {
+        "type": "session",
+        **_who(identity),
+        "parent": identity.parent,
+        "event": "seen",
+        "peer": peer,
+    }
+
+
+def error_record(identity: Identity | None, where: str, text: str) -> Record:
+    """Something failed and was closed; `text` has no value from the wire."""
+    who = _who(identity) if identity is not None else {"session": None, "agent": None}
+    return {"type": "error", **who, "where": where, "error": text}
+
+
+def rules_record(digest: str, files: Sequence[str], event: str) -> Record:
+    return {"type": "rules", "event": event, "rules": digest[:16], "files": list(files)}
+
+
+def call_record(call: Call, arguments: Json) -> Record:
+    record: Record = {
+        "id": call.id,
+        "name": call.name,
+        "args_sha256": call.args_sha256,
+        "args": arguments,
+        "kind": call.kind,
+        "executor": call.executor,
+    }
+    if call.namespace is not None:
+        record["namespace"] = call.namespace
+    if call.response_id is not None:
+        record["response_id"] = call.response_id
+    if call.fault is not None:
+        record["fault"] = call.fault
+    return record
+
+
+def effect_record(effect: Effect) -> Record:
+    return {
+        "kind": effect.kind,
+        "amount": _number(effect.amount),
+        "unit": effect.unit,
+        "target": effect.target,
+        "reversibility": effect.reversibility.value,
+        "points": _number(effect.points),
+    }
+
+
+def reason_record(reason: Reason) -> Record:
+    return {"rule": reason.rule, "file": reason.file, "line": reason.line, "text": reason.text}
+
+
+def budget_record(state: BudgetState) -> Record:
+    return {
+        "name": state.name,
+        "before": _number(state.before),
+        "after": _number(state.after),
+        "limit": _number(state.limit),
+        "unit": state.unit,
+        "warned": state.warned,
+    }
+
+
+def hold_short(hold: Hold | None) -> Record | None:
+    return None if hold is None else {"id": hold.id, "state": hold.state.value}
+
+
+def _who(identity: Identity) -> Record:
+    return {
+        "session": identity.session,
+        "agent": identity.agent,
+        "trust": {
+            "session": identity.session_trust.label,
+            "agent": identity.agent_trust.label,
+        },
+    }
+
+
+def _number(amount: Decimal | None) -> Json:
+    return None if amount is None else json_number(amount)

@@ -1,0 +1,193 @@
+"""Budgets as the rules state them: what an effect costs, and who pays.
+
+What belongs here: turning effects into charges for the ledger, and the one kind of budget that needs
+no ledger, `per: call`. The sums over time are the ledger's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from fnmatch import fnmatchcase
+
+from proxy.model import BudgetState, Charge, Effect, Identity, Measure, Reason, Verdict
+from proxy.policy import schema
+from proxy.policy.problems import Problem, did_you_mean
+from proxy.policy.site import Site
+from proxy.policy.units import KNOWN_UNITS
+
+_ONE = Decimal(1)
+_WIDE = Context(prec=120)
+"""Sums of amounts of 36 digits stay exact; the default context rounds at 28."""
+
+VERDICTS = {"allow": Verdict.ALLOW, "hold": Verdict.HOLD, "block": Verdict.BLOCK}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One entry of `budgets:`."""
+
+    name: str
+    of: tuple[str, ...]
+    measure: Measure
+    unit: str | None
+    limit: Decimal
+    per: str
+    window_ms: int | None
+    warn_at: Decimal | None
+    on_exceed: Verdict
+    site: Site
+    file: str
+    line: int
+
+    def covers(self, kind: str) -> bool:
+        return any(fnmatchcase(kind, pattern) for pattern in self.of)
+
+    def scopes(self, identity: Identity) -> tuple[str, ...]:
+        """Returns who pays. A sub-session's effects are its own and its parent's."""
+        if self.per == "session":
+            own = f"session:{identity.session}"
+            if identity.parent is None or identity.parent == identity.session:
+                return (own,)
+            return (own, f"session:{identity.parent}")
+        if self.per == "human" and identity.human is not None:
+            return (f"human:{identity.human}",)
+        return ("fleet",) if self.per == "fleet" else (f"agent:{identity.agent}",)
+
+    def fault(self, effect: Effect, counted: frozenset[str]) -> str | None:
+        """Returns why this budget cannot count an effect, None where it can or another one does."""
+        if self.measure is Measure.DISTINCT and effect.target is None:
+            return f"budget '{self.name}' counts targets, but this effect has none"
+        if self.measure is not Measure.SUM or effect.unit == self.unit:
+            return None
+        if effect.unit is None:
+            return f"budget '{self.name}' sums {self.unit}, but this effect has no amount"
+        if effect.unit in counted:
+            return None
+        return f"wrong unit: budget '{self.name}' sums {self.unit}, this effect is in {effect.unit}"
+
+    def cost(self, effect: Effect) -> Decimal | None:
+        """Returns what an effect adds, None where this budget does not count it."""
+        if self.measure is Measure.SUM:
+            return effect.amount if effect.unit == self.unit else None
+        if self.measure is Measure.DISTINCT and effect.target is None:
+            return None
+        return _ONE
+
+    def charges(self, effect: Effect, identity: Identity) -> Iterable[Charge]:
+        amount = self.cost(effect)
+        if amount is None:
+            return
+        member = effect.target if self.measure is Measure.DISTINCT else None
+        for scope in self.scopes(identity):
+            yield Charge(
+                self.name,
+                scope,
+                self.measure,
+                amount,
+                self.limit,
+                self.on_exceed,
+                self.unit,
+                member,
+                self.window_ms,
+                self.warn_at,
+                self.file,
+                self.line,
+            )
+
+
+def compile_budget(part: schema.Budget, site: Site) -> Budget | None:
+    """Compiles one entry; mistakes go to the site's list."""
+    measures = [
+        measure
+        for measure, value in (
+            (Measure.COUNT, part.count),
+            (Measure.SUM, part.sum),
+            (Measure.DISTINCT, part.distinct),
+        )
+        if value is not None
+    ]
+    if len(measures) != 1:
+        site.fault("needs exactly one of 'count: true', 'sum: UNIT' and 'distinct: target'")
+        return None
+    if part.sum == "points":
+        site.at("sum").fault("'sum: points' is not supported in this version; remove the budget")
+        return None
+    if part.per == "call" and part.window is not None:
+        site.at("window").fault("'window' has no meaning with 'per: call'; remove it")
+    return Budget(
+        name=part.name,
+        of=part.of,
+        measure=measures[0],
+        unit=part.sum,
+        limit=part.limit,
+        per=part.per,
+        window_ms=part.window,
+        warn_at=part.warn_at,
+        on_exceed=VERDICTS[part.on_exceed],
+        site=site,
+        file=site.file,
+        line=site.line,
+    )
+
+
+def check_unit(budget: Budget, seen: frozenset[str]) -> None:
+    """Reports a unit that nothing is measured in."""
+    known = KNOWN_UNITS | seen
+    if budget.unit is not None and budget.unit not in known:
+        near = did_you_mean(budget.unit, known)
+        hint = near or "; use an ISO 4217 code or a unit that an effect states"
+        budget.site.at("sum").fault(f"unknown unit '{budget.unit}'{hint}")
+
+
+def check_kinds(budget: Budget, kinds: Iterable[str]) -> Iterable[Problem]:
+    """Returns a warning for each stated kind that no tool produces."""
+    produced = sorted(set(kinds))
+    for pattern in budget.of:
+        if pattern == "*" or any(fnmatchcase(kind, pattern) for kind in produced):
+            continue
+        near = did_you_mean(pattern, produced)
+        yield budget.site.at("of").problem(f"no tool produces an effect '{pattern}'{near}")
+
+
+def assess_call(
+    effects: Iterable[tuple[Effect, tuple[Budget, ...]]], reasons: list[Reason]
+) -> tuple[BudgetState, ...]:
+    """Adds up the budgets that hold for one call alone; a limit exceeded is a reason."""
+    totals: dict[str, tuple[Budget, Decimal]] = {}
+    members: set[tuple[str, str | None]] = set()
+    for effect, budgets in effects:
+        for budget in budgets:
+            amount = budget.cost(effect)
+            if amount is None:
+                continue
+            if budget.measure is Measure.DISTINCT:
+                if (budget.name, effect.target) in members:
+                    continue
+                members.add((budget.name, effect.target))
+            before = totals[budget.name][1] if budget.name in totals else Decimal(0)
+            totals[budget.name] = (budget, _WIDE.add(before, amount))
+    states: list[BudgetState] = []
+    for budget, total in totals.values():
+        warned = budget.warn_at is not None and total >= _WIDE.multiply(
+            budget.warn_at, budget.limit
+        )
+        state = BudgetState(
+            budget.name,
+            "call",
+            Decimal(0),
+            total,
+            budget.limit,
+            budget.on_exceed,
+            budget.unit,
+            warned,
+            budget.file,
+            budget.line,
+        )
+        states.append(state)
+        if state.exceeded:
+            unit = f" {budget.unit}" if budget.unit else ""
+            text = f"budget '{budget.name}': {total}{unit} in this call, the limit is {budget.limit}{unit}"
+            reasons.append(Reason(budget.name, text, budget.on_exceed, budget.file, budget.line))
+    return tuple(states)

@@ -1,0 +1,316 @@
+"""CEL expressions: compiled and type-checked at load, evaluated so that doubt is never a yes.
+
+What belongs here: everything that knows the CEL library. Variables are declared with their types,
+so that `effect.kid` is a load error with a place. At run time the library returns errors as values
+and raises when the iteration budget is spent; both become `ExpressionFault`, and the caller holds
+the call. A plain path (`args.a.b`) is read in Python, where `Decimal`s stay exact; everything else
+sees a private copy in which they are doubles (the library keeps references into what it is given).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cel_expr_python import cel
+
+from proxy.model import Json
+from proxy.policy.amounts import read_amount
+from proxy.policy.problems import did_you_mean
+
+type Variables = dict[str, Json]
+
+_DYN, _STRING, _BOOL = cel.Type.DYN, cel.Type.STRING, cel.Type.BOOL
+_CALL = {
+    "args": _DYN,
+    "tool": _STRING,
+    "namespace": _STRING,
+    "side": _STRING,
+    "provider": _STRING,
+    "session": _STRING,
+    "agent": _STRING,
+    "human": _STRING,
+    "identity.session_trust": _STRING,
+    "identity.agent_trust": _STRING,
+}
+_HTTP = {
+    "body": _DYN,
+    "path": _DYN,
+    "query": _DYN,
+    "headers": _DYN,
+    "method": _STRING,
+    "host": _STRING,
+}
+_EFFECT = {
+    "effect.kind": _STRING,
+    # Dynamic, so that `effect.amount > 100` needs no fraction: CEL does not mix int and double.
+    "effect.amount": _DYN,
+    "effect.unit": _STRING,
+    "effect.target": _STRING,
+    "effect.reversibility": _STRING,
+    "effect.labels": cel.Type.List(_STRING),
+}
+_RESULT = {"args": _DYN, "result.is_error": _BOOL, "result.text": _STRING, "result.json": _DYN}
+
+_PATH = re.compile(
+    r"\s*(args|body|path|query|headers|result\.json)((?:\.[A-Za-z_]\w*|\[\"[\w .:/@-]*\"\]|\[[0-9]{1,6}\])*)\s*",
+    re.ASCII,
+)
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[\"([^\"]*)\"\]|\[([0-9]+)\]", re.ASCII)
+_PROBLEM = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
+_LATER = frozenset({"origin", "evidence", "labels_of"})
+_FUNCTIONS = (
+    "num",
+    "has",
+    "size",
+    "matches",
+    "startsWith",
+    "endsWith",
+    "contains",
+    "exists",
+    "all",
+)
+
+
+class ExpressionFault(Exception):
+    """An expression that gave no usable value; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionProblem:
+    """A mistake found at load: what, and how many characters into the expression."""
+
+    offset: int
+    text: str
+
+
+def _num(value: Json) -> float:
+    if isinstance(value, str):
+        digits = value.removeprefix("-")
+        return float(read_amount(digits)) * (-1 if digits != value else 1)
+    return float(value)
+
+
+_NUM = cel.FunctionDecl(
+    "num",
+    [
+        cel.Overload(f"num_{kind.name().lower()}", cel.Type.DOUBLE, [kind], impl=_num)
+        for kind in (cel.Type.INT, cel.Type.UINT, cel.Type.DOUBLE, cel.Type.STRING)
+    ],
+)
+
+
+class Dialect:
+    """One set of declared variables: what an expression at one place of a rule may speak of."""
+
+    def __init__(self, variables: Mapping[str, cel.Type]) -> None:
+        self.variables = tuple(variables)
+        self._env = cel.NewEnv(variables=variables, functions=[_NUM])
+        # A name in a string or as a field counts too: one variable too many does no harm.
+        self._named = {
+            name: re.compile(r"(?<!\w)" + name.replace(".", r"\s*\.\s*") + r"(?!\w)", re.ASCII)
+            for name in variables
+        }
+
+    def compile(self, text: str) -> Expression:
+        """Compiles an expression.
+
+        Raises:
+            ExpressionErrors: it is not one; all mistakes that CEL names are in it.
+        """
+        try:
+            compiled = self._env.compile(text)
+        except RuntimeError as error:
+            raise ExpressionErrors(list(self._problems(text, str(error)))) from error
+        needs = tuple(name for name, pattern in self._named.items() if pattern.search(text))
+        return Expression(text, compiled, needs, _reader(text))
+
+    def _problems(self, text: str, message: str) -> Iterator[ExpressionProblem]:
+        spoiled: set[str] = set()
+        found = _PROBLEM.findall(message)
+        for line, col, what in found:
+            if "'*error*'" in what and spoiled:
+                continue  # only says again that the part before it is wrong
+            offset = _offset(text, int(line), int(col))
+            words = what.removesuffix(" (in container '')").removesuffix(" [INVALID_ARGUMENT]")
+            if name := _UNDECLARED.search(words):
+                spoiled.add(name[1])
+                offset = _start_of(text, name[1], offset)
+                words = self._undeclared(name[1])
+            elif "'(double, int)'" in words or "'(int, double)'" in words:
+                words += "; write the number with a fraction, such as 3.0"
+            elif words.startswith("Syntax error") and "expecting {" in words:
+                words = words.partition(" expecting {")[0]
+            yield ExpressionProblem(offset, words)
+        if not found:
+            yield ExpressionProblem(0, message.splitlines()[0].partition(" [")[0])
+
+    def _undeclared(self, name: str) -> str:
+        if name in _LATER:
+            return f"'{name}()' is not supported in this version; remove it"
+        root = name.partition(".")[0]
+        if root in _HTTP and root not in self.variables:
+            return f"'{name}': only an 'http:' entry and gates have '{root}'"
+        if name in _EFFECT:
+            return f"'{name}': only gates have 'effect'"
+        near = did_you_mean(name, (*self.variables, *_FUNCTIONS))
+        return f"unknown variable or function '{name}'{near}"
+
+
+class ExpressionErrors(Exception):
+    def __init__(self, problems: list[ExpressionProblem]) -> None:
+        super().__init__("; ".join(problem.text for problem in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression and, for a plain path, the reader that needs no CEL."""
+
+    text: str
+    compiled: cel.Expression
+    needs: tuple[str, ...]
+    read: Callable[[Scope], Json] | None
+
+    @property
+    def type_name(self) -> str:
+        """CEL's name of the static type: BOOL, DYN, STRING, LIST<INT> …"""
+        return str(self.compiled.return_type().name())
+
+    def value(self, scope: Scope) -> Json:
+        """Returns the value; a plain path keeps its exact numbers.
+
+        Raises:
+            ExpressionFault: there is none.
+        """
+        if self.read is not None:
+            return self.read(scope)
+        return self._evaluate(scope)[1]
+
+    def truth(self, scope: Scope) -> bool:
+        """Returns true or false, nothing else counts.
+
+        Raises:
+            ExpressionFault: an error, or a value that is not a boolean.
+        """
+        if self.read is not None:
+            value = self.read(scope)
+        else:
+            kind, value = self._evaluate(scope)
+            if kind != _BOOL:
+                raise ExpressionFault(f"gave {kind.name().lower()}, not true or false")
+        if value is True or value is False:
+            return value
+        raise ExpressionFault("gave no boolean, but true or false is needed")
+
+    def _data(self, scope: Scope) -> Variables:
+        """Only what the text speaks of: building an activation costs more than evaluating."""
+        made: Variables = {}
+        for name in self.needs:
+            with suppress(KeyError):  # CEL then says itself what is missing
+                made[name] = scope.copy_of(name)
+        return made
+
+    def _evaluate(self, scope: Scope) -> tuple[cel.Type, Json]:
+        try:
+            found = self.compiled.eval(data=self._data(scope))
+            kind = found.type()
+            value = found.plain_value()
+        except Exception as error:
+            raise ExpressionFault(_brief(str(error))) from error
+        if kind == cel.Type.ERROR or kind == cel.Type.UNKNOWN:
+            raise ExpressionFault(_brief(str(value)))
+        return kind, value
+
+
+class Scope:
+    """The variables of one evaluation, over those of a wider one; CEL's copies are made once."""
+
+    __slots__ = ("_base", "_copies", "_own")
+
+    def __init__(self, variables: Variables, base: Scope | None = None) -> None:
+        self._own = variables
+        self._base = base
+        self._copies: Variables = {}
+
+    def __getitem__(self, name: str) -> Json:
+        """Raises KeyError where there is no such variable."""
+        if name in self._own or self._base is None:
+            return self._own[name]
+        return self._base[name]
+
+    def copy_of(self, name: str) -> Json:
+        """Returns a variable as CEL may have it. Raises KeyError where there is none."""
+        if name not in self._own and self._base is not None:
+            return self._base.copy_of(name)
+        if name not in self._copies:
+            self._copies[name] = _for_cel(self._own[name])
+        return self._copies[name]
+
+
+def _for_cel(value: Json) -> Json:
+    kind = type(value)
+    if kind is str or kind is bool or kind is int or value is None:
+        return value
+    if kind is Decimal:
+        return float(value)
+    if isinstance(value, dict):
+        return {key: _for_cel(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return [_for_cel(item) for item in value]
+    return value
+
+
+def _reader(text: str) -> Callable[[Scope], Json] | None:
+    found = _PATH.fullmatch(text)
+    if found is None:
+        return None
+    root = found[1]
+    steps: tuple[str | int, ...] = tuple(
+        int(index) if index else (name or quoted) for name, quoted, index in _STEP.findall(found[2])
+    )
+
+    def read(scope: Scope) -> Json:
+        try:
+            value = scope[root]
+        except KeyError:
+            raise ExpressionFault(f"there is no {root} here") from None
+        for step in steps:
+            if isinstance(step, str):
+                if not isinstance(value, dict) or step not in value:
+                    raise ExpressionFault(f"there is no '{step}' in it")
+            elif not isinstance(value, list) or step >= len(value):
+                raise ExpressionFault(f"there is no item [{step}] in it")
+            value = value[step]
+        return value
+
+    return read
+
+
+def _offset(text: str, line: int, col: int) -> int:
+    lines = text.splitlines(keepends=True)
+    return min(sum(map(len, lines[: line - 1])) + col - 1, len(text))
+
+
+def _start_of(text: str, name: str, offset: int) -> int:
+    """CEL points at the dot or the parenthesis behind a name; the name's start reads better."""
+    at = text.rfind(name, 0, offset + len(name) + 1)
+    return at if at >= 0 and at <= offset <= at + len(name) else offset
+
+
+def _brief(text: str) -> str:
+    """Drops the status word, and what follows it where that would repeat a value from the call."""
+    words = re.sub(r"^[A-Z_]+: ", "", text.splitlines()[0] if text else "no value")
+    if words.startswith("Integer value"):
+        return "an integer is out of range"
+    return words.partition(" -> ")[0].partition(" [")[0][:200]
+
+
+TOOL = Dialect(_CALL)
+ROUTE = Dialect(_CALL | _HTTP)
+GATE = Dialect(_CALL | _HTTP | _EFFECT)
+RESULT = Dialect(_RESULT)

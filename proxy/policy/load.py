@@ -1,0 +1,231 @@
+"""Rule files into compiled rules: the one place that reads them, and where they must agree.
+
+What belongs here: finding the files, compiling each, and the checks between them (a tool mapped
+twice, a name used twice, a unit nobody knows). Every mistake of every file comes out in one
+`RuleErrors`; a set with a mistake is not used in part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from proxy.model import Measure, Verdict
+from proxy.policy import schema
+from proxy.policy.budgets import VERDICTS, Budget, check_kinds, check_unit, compile_budget
+from proxy.policy.cel import ROUTE, TOOL
+from proxy.policy.effects import CompiledEffect, compile_effect
+from proxy.policy.gates import Gate, compile_gate
+from proxy.policy.problems import Problem, RuleErrors
+from proxy.policy.routes import Route, compile_route, overlap
+from proxy.policy.site import Site
+from proxy.policy.yamlnodes import Document, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEntry:
+    """One entry of `tools:`; it has names or a route."""
+
+    label: str
+    names: tuple[str, ...]
+    route: Route | None
+    effects: tuple[CompiledEffect, ...]
+    site: Site
+
+
+@dataclass(slots=True)
+class Loaded:
+    """Everything that a set of files says."""
+
+    files: tuple[str, ...] = ()
+    digest: str = ""
+    tools: list[ToolEntry] = field(default_factory=list)
+    gates: list[Gate] = field(default_factory=list)
+    budgets: list[Budget] = field(default_factory=list)
+    unmapped: Verdict = Verdict.HOLD
+    warnings: tuple[Problem, ...] = ()
+
+
+def load_paths(paths: Sequence[Path], read: Callable[[Path], bytes] = Path.read_bytes) -> Loaded:
+    """Reads and compiles files; a folder stands for its *.yaml without *.cases.yaml.
+
+    Raises:
+        RuleErrors: with every mistake found.
+    """
+    texts: list[tuple[str, str]] = []
+    problems: list[Problem] = []
+    for path in _files(paths, problems):
+        try:
+            texts.append((str(path), read(path).decode("utf-8")))
+        except UnicodeDecodeError as error:
+            problems.append(Problem(str(path), 1, 1, f"not UTF-8: byte {error.start + 1}"))
+        except OSError as error:
+            what = error.strerror or type(error).__name__
+            problems.append(Problem(str(path), 1, 1, f"cannot be read: {what}"))
+    return load_texts(texts, problems)
+
+
+def load_texts(texts: Iterable[tuple[str, str]], problems: Iterable[Problem] = ()) -> Loaded:
+    """Compiles (file name, text) pairs.
+
+    Raises:
+        RuleErrors: with every mistake found, the given ones too.
+    """
+    found = list(problems)
+    loaded = Loaded()
+    hashed = hashlib.sha256()
+    files: list[str] = []
+    packs: dict[str, str] = {}
+    stated: list[Verdict] = []
+    for name, text in texts:
+        files.append(name)
+        data = text.encode("utf-8", "surrogatepass")
+        hashed.update(b"%d:" % len(data) + data)
+        document = read_yaml(name, text)
+        found += document.problems
+        if document.value is None:
+            if not document.problems:
+                found.append(Problem(name, 1, 1, "the file is empty"))
+            continue
+        found += schema.check_shape(document)
+        _compile(document, _pack(document, packs, found), loaded, found)
+        if isinstance(document.value, dict):
+            word = document.value.get("unmapped")
+            if isinstance(word, str) and word in VERDICTS:
+                stated.append(VERDICTS[word])
+    loaded.files = tuple(files)
+    loaded.digest = hashed.hexdigest()
+    loaded.unmapped = max(stated, default=Verdict.HOLD)
+    _agree(loaded)
+    if found:
+        raise RuleErrors(found)
+    loaded.warnings = tuple(sorted(_warnings(loaded)))
+    return loaded
+
+
+def _files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
+    files: dict[Path, Path] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.glob("*.yaml") if not p.name.endswith(".cases.yaml"))
+            if not inside:
+                problems.append(Problem(str(path), 1, 1, "no *.yaml file in this folder"))
+        else:
+            inside = [path]
+        for file in inside:
+            files.setdefault(file.resolve(), file)
+    return list(files.values())
+
+
+def _pack(document: Document, packs: dict[str, str], found: list[Problem]) -> str:
+    value = document.value
+    stated = value.get("pack") if isinstance(value, dict) else None
+    pack = stated if isinstance(stated, str) else Path(document.name).stem
+    if pack in packs:
+        path = ("pack",) if isinstance(stated, str) else ()
+        text = f"the pack '{pack}' is in {packs[pack]} already; give this one another 'pack:'"
+        found.append(document.problem(path, text))
+    packs.setdefault(pack, document.name)
+    return pack
+
+
+def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]) -> None:
+    for path, part in schema.usable(document):
+        site = Site(document, path, found)
+        if isinstance(part, schema.Tool):
+            tool = _compile_tool(part, site, pack)
+            if tool is not None:
+                loaded.tools.append(tool)
+        elif isinstance(part, schema.Gate):
+            gate = compile_gate(part, site)
+            if gate is not None:
+                loaded.gates.append(gate)
+        else:
+            budget = compile_budget(part, site)
+            if budget is not None:
+                loaded.budgets.append(budget)
+
+
+def _compile_tool(part: schema.Tool, site: Site, pack: str) -> ToolEntry | None:
+    route: Route | None = None
+    if (part.name is None) == (part.http is None):
+        site.fault("needs either 'name' or 'http', and not both")
+        return None
+    if part.http is not None:
+        route = compile_route(part.http.method, part.http.host, part.http.path)
+        label = f"{route.methods[0]} {part.http.host[0]}{part.http.path}"
+    else:
+        label = (part.name or ("",))[0]
+    effects = tuple(
+        compile_effect(
+            effect,
+            site.at("effects", i),
+            rule=f"{pack}/{label}#{i}",
+            tool=label,
+            dialect=TOOL if route is None else ROUTE,
+        )
+        for i, effect in enumerate(part.effects)
+    )
+    return ToolEntry(label, part.name or (), route, effects, site)
+
+
+def _agree(loaded: Loaded) -> None:
+    """Checks what has to hold between entries, of one file or of several."""
+    names: dict[str, Site] = {}
+    routes: list[tuple[Route, Site]] = []
+    for tool in loaded.tools:
+        for i, name in enumerate(tool.names):
+            if name in names:
+                where = f"{names[name].file}:{names[name].line}"
+                path = (
+                    ("name", i)
+                    if tool.site.at("name", i).path in tool.site.document.nodes
+                    else ("name",)
+                )
+                tool.site.at(*path).fault(f"'{name}' is mapped twice; the other one is {where}")
+            names.setdefault(name, tool.site)
+        if tool.route is not None:
+            for other, site in routes:
+                if overlap(tool.route, other):
+                    where = f"{site.file}:{site.line}"
+                    tool.site.at("http").fault(f"is mapped twice; the other one is {where}")
+                    break
+            routes.append((tool.route, tool.site))
+    _unique("gate", ((g.name, g.site) for g in loaded.gates))
+    _unique("budget", ((b.name, b.site) for b in loaded.budgets))
+    seen = frozenset(
+        effect.unit
+        for tool in loaded.tools
+        for effect in tool.effects
+        if isinstance(effect.unit, str)
+    )
+    for budget in loaded.budgets:
+        check_unit(budget, seen)
+
+
+def _unique(what: str, named: Iterable[tuple[str, Site]]) -> None:
+    first: dict[str, Site] = {}
+    for name, site in named:
+        if name in first:
+            where = f"{first[name].file}:{first[name].line}"
+            site.at("name").fault(f"the name is taken by the {what} at {where}")
+        first.setdefault(name, site)
+
+
+def _warnings(loaded: Loaded) -> Iterable[Problem]:
+    effects = [effect for tool in loaded.tools for effect in tool.effects]
+    for budget in loaded.budgets:
+        yield from check_kinds(budget, (effect.kind for effect in effects))
+        if budget.of == ("*",):
+            continue
+        for effect in effects:
+            if not budget.covers(effect.kind):
+                continue
+            if budget.measure is Measure.SUM and effect.amount is None:
+                text = f"budget '{budget.name}' sums {budget.unit}, but this effect has no amount: every such call will be held"
+                yield effect.site.problem(text)
+            if budget.measure is Measure.DISTINCT and effect.target is None:
+                text = f"budget '{budget.name}' counts targets, but this effect has none: every such call will be held"
+                yield effect.site.problem(text)

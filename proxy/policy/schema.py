@@ -1,0 +1,362 @@
+"""The shape of a rule file: which keys there are, of which type, and what must stand together.
+
+What belongs here: pydantic models of the file as written, and the wording of every shape mistake.
+Meaning (expressions, units, names that must agree between files) is checked where it is compiled.
+Keys of the language that this version does not act on are named in `LATER` and refused: a chain
+that is silently ignored is worse than none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from proxy.model import Json, Reversibility
+from proxy.policy.amounts import MAX_DIGITS, json_type
+from proxy.policy.problems import Problem, did_you_mean
+from proxy.policy.yamlnodes import Document, Path
+
+LATER: dict[str, frozenset[str]] = {
+    "": frozenset({"chains", "requires", "signals", "trust", "origins"}),
+    "tools": frozenset({"shell", "sql", "argument", "dialect"}),
+    "budgets": frozenset({"since"}),
+}
+"""Keys of the language that this version refuses, by the list they stand in."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_KIND = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
+_KIND_GLOB = re.compile(r"[a-z0-9.*?\[\]!-]+")
+_WINDOW = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
+_METHOD = re.compile(r"[A-Za-z]+|\*")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def _fault(text: str) -> PydanticCustomError:
+    return PydanticCustomError("checkrein", "{text}", {"text": text})
+
+
+def _text(value: Json, what: str) -> str:
+    if not isinstance(value, str):
+        raise _fault(f"expected {what}, got {json_type(value)}")
+    if not value.strip():
+        raise _fault(f"expected {what}, got empty text")
+    return value
+
+
+def _matching(value: Json, pattern: re.Pattern[str], what: str) -> str:
+    text = _text(value, what)
+    if not pattern.fullmatch(text):
+        raise _fault(f"'{text}' is not {what}")
+    return text
+
+
+def _texts(value: Json, what: str) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise _fault(f"expected {what} or a list of them, got an empty list")
+    return tuple(_text(item, what) for item in listed)
+
+
+def _number(value: Json) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise _fault(f"expected a number, got {json_type(value)}")
+    made = Decimal(value)
+    if made and (made.adjusted() >= MAX_DIGITS or made.adjusted() < -MAX_DIGITS):
+        raise _fault(f"expected a number of at most {MAX_DIGITS} digits")
+    return made
+
+
+def _at_least(value: Json, least: str) -> Decimal:
+    made = _number(value)
+    if made < 0 or (made == 0 and least == "more than 0"):
+        raise _fault(f"must be {least}, got {value}")
+    return made
+
+
+def _share(value: Json) -> Decimal:
+    made = _number(value)
+    if not 0 < made <= 1:
+        raise _fault(f"must be a share of the limit, more than 0 and at most 1, got {value}")
+    return made
+
+
+def _window(value: Json) -> int:
+    found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise _fault("expected a time span such as 30s, 15m, 24h or 7d")
+    return int(found[1]) * _UNIT_MS[found[2]]
+
+
+def _expression(value: Json) -> str:
+    return _text(value, "a CEL expression as text")
+
+
+def _amount(value: Json) -> str | Decimal:
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        return _at_least(value, "0 or more")
+    return _text(value, "a number or a CEL expression")
+
+
+def _hosts(value: Json) -> tuple[str, ...]:
+    hosts = _texts(value, "a host name")
+    for host in hosts:
+        if "/" in host or "@" in host or (":" in host and not host.startswith("[")):
+            raise _fault(
+                f"host '{host}': name the host alone, without scheme, port or path; "
+                "a rule is for every port, an IPv6 address stands in [brackets]"
+            )
+    return hosts
+
+
+def _path_template(value: Json) -> str:
+    path = _text(value, "a path such as /v1/refunds/{id}")
+    if not path.startswith("/"):
+        raise _fault(f"the path '{path}' must start with '/'")
+    names: list[str] = []
+    for segment in path.split("/")[1:]:
+        if found := re.fullmatch(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", segment):
+            names.append(found[1])
+        elif set(segment) & set("{}*?#%;\\") or segment in (".", ".."):
+            raise _fault(
+                f"the path segment '{segment}' is neither plain text nor one {{name}}; "
+                "write it decoded, without a query"
+            )
+    if len(set(names)) != len(names):
+        raise _fault(f"the path '{path}' uses one name twice")
+    return path
+
+
+def _unit(value: Json) -> str | dict[str, str]:
+    if isinstance(value, dict):
+        if set(value) != {"from"}:
+            raise _fault("expected a unit such as EUR, or {from: EXPRESSION}")
+        return {"from": _text(value["from"], "a CEL expression as text")}
+    return _matching(value, re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}"), "a unit such as EUR")
+
+
+type Texts = Annotated[
+    tuple[str, ...], BeforeValidator(lambda v: _texts(v, "a name or glob as text"))
+]
+type Name = Annotated[
+    str,
+    BeforeValidator(lambda v: _matching(v, _NAME, "a name of letters, digits, '.', '_' and '-'")),
+]
+type Expression = Annotated[str, BeforeValidator(_expression)]
+type Stated = Literal["hold", "block"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Settle(_Part):
+    ok: Expression | None = None
+    amount: Expression | None = None
+
+
+class EffectPart(_Part):
+    kind: Annotated[
+        str, BeforeValidator(lambda v: _matching(v, _KIND, "a dotted kind such as money.refund"))
+    ]
+    amount: Annotated[Any, BeforeValidator(_amount)] = None
+    unit: Annotated[Any, BeforeValidator(_unit)] = None
+    target: Expression | None = None
+    reversibility: Annotated[Reversibility, BeforeValidator(lambda v: _reversibility(v))] = (
+        Reversibility.REVERSIBLE
+    )
+    points: Annotated[Decimal, BeforeValidator(lambda v: _at_least(v, "0 or more"))] = Decimal(0)
+    labels: Annotated[tuple[str, ...], BeforeValidator(lambda v: _texts(v, "a label as text"))] = ()
+    when: Expression | None = None
+    settle: Settle | None = None
+
+
+def _reversibility(value: Json) -> Reversibility:
+    try:
+        return Reversibility(_text(value, "a word"))
+    except ValueError:
+        known = [str(word) for word in Reversibility]
+        raise _fault(
+            f"'{value}' is not one of {', '.join(known)}{did_you_mean(str(value), known)}"
+        ) from None
+
+
+class Http(_Part):
+    method: Annotated[
+        tuple[str, ...],
+        BeforeValidator(
+            lambda v: tuple(
+                _matching(m, _METHOD, "an HTTP method or '*'")
+                for m in _texts(v, "an HTTP method or '*'")
+            )
+        ),
+    ]
+    host: Annotated[tuple[str, ...], BeforeValidator(_hosts)]
+    path: Annotated[str, BeforeValidator(_path_template)]
+
+
+class Tool(_Part):
+    name: Texts | None = None
+    http: Http | None = None
+    effects: tuple[EffectPart, ...]
+
+
+class Gate(_Part):
+    name: Name
+    when: Expression
+    verdict: Stated = "hold"
+    message: Annotated[
+        str | None, BeforeValidator(lambda v: _text(v, "a message for the agent"))
+    ] = None
+
+
+class Budget(_Part):
+    name: Name
+    of: Annotated[
+        tuple[str, ...],
+        BeforeValidator(
+            lambda v: tuple(
+                _matching(kind, _KIND_GLOB, "an effect kind or a glob over kinds")
+                for kind in _texts(v, "an effect kind or a glob over kinds")
+            )
+        ),
+    ] = ("*",)
+    count: Annotated[bool | None, BeforeValidator(lambda v: _only(v, True, "count: true"))] = None
+    sum: Annotated[str | None, BeforeValidator(lambda v: _text(v, "a unit such as EUR"))] = None
+    distinct: Annotated[
+        str | None, BeforeValidator(lambda v: _only(v, "target", "distinct: target"))
+    ] = None
+    limit: Annotated[Decimal, BeforeValidator(lambda v: _at_least(v, "more than 0"))]
+    per: Literal["call", "session", "agent", "human", "fleet"] = "session"
+    window: Annotated[int | None, BeforeValidator(_window)] = None
+    warn_at: Annotated[Decimal | None, BeforeValidator(_share)] = None
+    on_exceed: Stated = "hold"
+
+
+def _only(value: Json, allowed: Json, written: str) -> Json:
+    if type(value) is not type(allowed) or value != allowed:
+        raise _fault(f"only '{written}' is possible here")
+    return value
+
+
+class File(_Part):
+    version: Annotated[Literal[1], BeforeValidator(lambda v: _version(v))]
+    pack: Name | None = None
+    tools: tuple[Tool, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    unmapped: Literal["allow", "hold", "block"] | None = None
+
+
+def _version(value: Json) -> Json:
+    if type(value) is not int or value != 1:
+        raise _fault("this version reads 'version: 1'")
+    return value
+
+
+_PARTS: dict[str, type[BaseModel]] = {"tools": Tool, "gates": Gate, "budgets": Budget}
+
+
+def check_shape(document: Document) -> list[Problem]:
+    """Returns every mistake of a document's shape; `usable` then has the entries without one."""
+    value = document.value
+    if not isinstance(value, dict):
+        text = f"a rule file is a mapping with 'version: 1', got {json_type(value)}"
+        return [document.problem((), text)]
+    try:
+        File.model_validate(_tupled(value))
+    except ValidationError as error:
+        return list(_problems(document, error))
+    return []
+
+
+def usable(document: Document) -> Iterator[tuple[Path, Tool | Gate | Budget]]:
+    """Yields every list entry that is well-formed by itself, with its path."""
+    value = document.value
+    if not isinstance(value, dict):
+        return
+    for key, part in _PARTS.items():
+        listed = value.get(key)
+        for i, item in enumerate(listed if isinstance(listed, list) else ()):
+            try:
+                made = part.model_validate(_tupled(item))
+            except ValidationError:
+                continue
+            if isinstance(made, Tool | Gate | Budget):
+                yield (key, i), made
+
+
+def _tupled(value: Json) -> Json:
+    """Strict models take tuples for tuples; only lists of mappings are theirs to check."""
+    if isinstance(value, dict):
+        return {key: _tupled(item) for key, item in value.items()}
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return tuple(_tupled(item) for item in value)
+    return () if value == [] else value
+
+
+def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
+    for fault in error.errors(include_url=False):
+        path: Path = tuple(fault["loc"])
+        yield _problem(document, path, fault["type"], fault["msg"], fault.get("ctx", {}), fault)
+
+
+def _problem(
+    document: Document, path: Path, kind: str, message: str, context: dict[str, Any], fault: Any
+) -> Problem:
+    last = str(path[-1]) if path else ""
+    where = describe(document, path[:-1])
+    if kind == "extra_forbidden":
+        section = path[0] if len(path) == 3 else ("" if len(path) == 1 else None)
+        if isinstance(section, str) and last in LATER.get(section, ()):
+            text = f"{where}'{last}' is not supported in this version; remove it"
+        else:
+            near = did_you_mean(last, _known_keys(path[:-1]))
+            text = f"{where}unknown key '{last}'{near}"
+        return document.problem(path, text, key=True)
+    if kind == "missing":
+        return document.problem(path[:-1], f"{where}the key '{last}' is missing")
+    if kind == "checkrein":
+        return document.problem(path, f"{where}{last}: {message}")
+    got = fault["input"]
+    if kind == "literal_error":
+        words = re.findall(r"'([^']*)'", str(context.get("expected", "")))
+        text = f"'{got}' is not one of {', '.join(words)}" if isinstance(got, str) else ""
+        text = text or f"expected one of {', '.join(words)}, got {json_type(got)}"
+        near = did_you_mean(got, words) if isinstance(got, str) else ""
+        return document.problem(path, f"{where}{last}: {text}{near}")
+    expected = "a list" if kind == "tuple_type" else "a mapping of keys to values"
+    return document.problem(path, f"{where}{last}: expected {expected}, got {json_type(got)}")
+
+
+def _known_keys(path: Sequence[str | int]) -> list[str]:
+    parts: dict[str, type[BaseModel]] = {
+        **_PARTS,
+        "effects": EffectPart,
+        "http": Http,
+        "settle": Settle,
+    }
+    part: type[BaseModel] = File
+    for name in path:
+        part = parts.get(name, part) if isinstance(name, str) else part
+    return list(part.model_fields)
+
+
+def describe(document: Document, path: Sequence[str | int]) -> str:
+    """Returns "budget 'refunds': " for a place in a file: which rule a message is about."""
+    if len(path) < 2 or not isinstance(path[1], int):
+        return ""
+    entry = document.value
+    for part in path[:2]:
+        entry = entry[part]
+    section = str(path[0]).removesuffix("s")
+    name = entry.get("name") if isinstance(entry, dict) else None
+    if isinstance(name, list) and name:
+        name = name[0]
+    if isinstance(entry, dict) and name is None and isinstance(entry.get("http"), dict):
+        name = entry["http"].get("path")
+    return f"{section} '{name}': " if isinstance(name, str) else f"{section} {path[1] + 1}: "

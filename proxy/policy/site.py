@@ -1,0 +1,63 @@
+"""A place in a rule file while it is compiled: where mistakes are reported, expressions compiled.
+
+What belongs here: the bridge from a part of the file's shape to its marks. Compiling goes on after
+a mistake, so that one run finds all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.policy.cel import Dialect, Expression, ExpressionErrors
+from proxy.policy.problems import Problem
+from proxy.policy.schema import describe
+from proxy.policy.yamlnodes import Document, Path
+
+_TYPE_NAMES = {"BOOL": "true or false", "STRING": "text", "NULL": "null"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One value of one file."""
+
+    document: Document
+    path: Path
+    problems: list[Problem]
+
+    def at(self, *steps: str | int) -> Site:
+        return Site(self.document, (*self.path, *steps), self.problems)
+
+    @property
+    def file(self) -> str:
+        return self.document.name
+
+    @property
+    def line(self) -> int:
+        return self.document.line(self.path)
+
+    def problem(self, text: str, *, offset: int = 0) -> Problem:
+        where = describe(self.document, self.path)
+        return self.document.problem(self.path, where + text, offset=offset)
+
+    def fault(self, text: str, *, offset: int = 0) -> None:
+        self.problems.append(self.problem(text, offset=offset))
+
+    def expression(
+        self, text: str, dialect: Dialect, what: str, types: frozenset[str]
+    ) -> Expression | None:
+        """Compiles an expression that must be able to give one of these CEL types, or is dynamic."""
+        try:
+            made = dialect.compile(text)
+        except ExpressionErrors as error:
+            for problem in error.problems:
+                self.fault(f"{what}: {problem.text}", offset=problem.offset)
+            return None
+        kind = made.type_name
+        if kind not in types and kind != "DYN":
+            wanted = (
+                "a number" if "DOUBLE" in types else _TYPE_NAMES[min(types & _TYPE_NAMES.keys())]
+            )
+            got = _TYPE_NAMES.get(kind, kind.lower())
+            self.fault(f"{what}: must give {wanted}, but this expression gives {got}")
+            return None
+        return made

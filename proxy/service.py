@@ -1,0 +1,171 @@
+"""A whole proxy put together: rules, ledger, log, pipeline, hooks, admin side.
+
+`Service.build` does everything that can fail before the first connection is taken. `checkrein run`
+drives it with a mitmproxy master of its own that has only the addons it needs; `mitmdump -s
+scripts/addon.py` loads `addon_from_environment()` into a full one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mitmproxy import options
+from mitmproxy.utils import asyncio_utils
+
+from proxy.addon.gatekeeper import Gatekeeper
+from proxy.addon.master import LeanMaster, mitmproxy_options
+from proxy.addon.stream import install
+from proxy.decisionlog import DecisionLog
+from proxy.errors import ConfigurationError
+from proxy.inbox.api import application
+from proxy.inbox.server import AdminServer
+from proxy.ledger.sqlite import SqliteStore
+from proxy.ledger.writer import LedgerWriter
+from proxy.pipeline.core import Pipeline
+from proxy.policy.ruleset import RuleSet
+from proxy.settings import Settings, admin_socket_path, default_state_path, packs_directory
+from proxy.wire.detect import PROTOCOLS
+
+logger = logging.getLogger("checkrein")
+
+
+class Service:
+    """One proxy's parts, made and taken down together."""
+
+    def __init__(
+        self, settings: Settings, pipeline: Pipeline, writer: LedgerWriter, log: DecisionLog
+    ) -> None:
+        self.settings = settings
+        self.pipeline = pipeline
+        self.listening: list[str] = []
+        self._writer = writer
+        self._log = log
+        self._admin: AdminServer | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    @classmethod
+    def build(cls, settings: Settings) -> Service:
+        """Loads rules, opens ledger and log, and proves that both can be written.
+
+        Raises:
+            CheckreinError: one of them cannot; the message says which and what to do.
+        """
+        rules = RuleSet.load(settings.rules or (packs_directory() / "default.yaml",))
+        log = DecisionLog(settings.log)
+        store = SqliteStore(settings.state)
+        writer = LedgerWriter(store, log.append)
+        pipeline = Pipeline(rules, writer, settings)
+        pipeline.start(tuple(PROTOCOLS))
+        return cls(settings, pipeline, writer, log)
+
+    def status(self) -> dict[str, Any]:
+        """How this proxy runs, for the admin side."""
+        return {
+            "pid": os.getpid(),
+            "listen": self.listening,
+            "upstream": self.settings.upstream,
+            "log": str(self.settings.log),
+            "state": str(self.settings.state),
+            "ca": str(self.settings.ca_dir / "mitmproxy-ca-cert.pem"),
+            "rules": self.pipeline.rules.digest[:16],
+            "files": [str(path) for path in self.pipeline.rules.files],
+            "shadow": self.settings.shadow,
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    def start(self) -> None:
+        """Starts the admin side and the sweeper in the running loop."""
+        self._admin = AdminServer(application(self.pipeline, self.status), self.settings.admin)
+        for name, work in (("admin", self._admin.serve()), ("sweep", self.pipeline.sweep())):
+            task = asyncio_utils.create_task(work, name=f"checkrein {name}", keep_ref=True)
+            self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Ends cleanly: holds stay pending, what was acknowledged is on disk."""
+        self.pipeline.close()
+        if self._admin is not None:
+            self._admin.stop()
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=2.0)
+        self._writer.close()
+        self._log.close()
+
+
+class Addon(Gatekeeper):
+    """The hooks with the service's life around them."""
+
+    def __init__(self, service: Service, on_ready: Callable[[Service], None] | None = None) -> None:
+        super().__init__(service.pipeline)
+        self._service = service
+        self._on_ready = on_ready
+
+    def load(self, loader: Any) -> None:
+        """mitmproxy: the addon is loaded."""
+        del loader
+        install()
+
+    def running(self) -> None:
+        """mitmproxy: the proxy is up."""
+        from mitmproxy import ctx
+
+        server = ctx.master.addons.get("proxyserver")
+        addresses: list[Any] = server.listen_addrs() if server is not None else []
+        self._service.listening = [f"{a[0]}:{a[1]}" for a in addresses]
+        self._service.start()
+        if self._on_ready is not None:
+            self._on_ready(self._service)
+
+    async def done(self) -> None:
+        """mitmproxy: the proxy goes down."""
+        await self._service.stop()
+
+
+async def serve(settings: Settings, on_ready: Callable[[Service], None]) -> None:
+    """Runs a proxy until SIGTERM or SIGINT."""
+    service = Service.build(settings)
+    opts = options.Options()
+    running = LeanMaster(opts)
+    running.addons.add(Addon(service, on_ready))
+    opts.update(**mitmproxy_options(settings))
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        service.pipeline.close()
+        running.shutdown()  # type: ignore[no-untyped-call]
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    await running.run()
+
+
+def addon_from_environment() -> Addon:
+    """Builds the addon for a foreign mitmproxy master (`mitmdump -s scripts/addon.py`).
+
+    CHECKREIN_RULES (paths, separated as in PATH), CHECKREIN_STATE, CHECKREIN_LOG, CHECKREIN_ADMIN,
+    CHECKREIN_SHADOW=1, CHECKREIN_HOLD_WAIT_S say what the command line of `checkrein run` would.
+    """
+    env = os.environ
+    state = Path(env.get("CHECKREIN_STATE") or default_state_path())
+    try:
+        hold_wait_s = float(env.get("CHECKREIN_HOLD_WAIT_S", "50"))
+    except ValueError as error:
+        raise ConfigurationError("CHECKREIN_HOLD_WAIT_S: not a number of seconds") from error
+    rules: Sequence[str] = [p for p in env.get("CHECKREIN_RULES", "").split(os.pathsep) if p]
+    settings = Settings(
+        state=state,
+        log=Path(env.get("CHECKREIN_LOG") or state.parent / "decisions.jsonl"),
+        admin=admin_socket_path(state),
+        rules=tuple(Path(p) for p in rules),
+        shadow=env.get("CHECKREIN_SHADOW", "") not in ("", "0"),
+        hold_wait_s=hold_wait_s,
+    )
+    return Addon(Service.build(settings))

@@ -1,0 +1,1 @@
+"""One codec per protocol, sans-IO: bytes in, events out; nothing here waits or decides."""

@@ -1,0 +1,88 @@
+"""Rule files as people write them: each bad one beside its exact message, each pack without a warning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proxy.model import Verdict
+from proxy.policy.problems import RuleErrors
+from proxy.policy.ruleset import RuleSet
+
+BAD = Path(__file__).parent / "bad"
+RULES = Path(__file__).resolve().parents[2] / "rules"
+PACKS = sorted(p for p in RULES.glob("*.yaml") if not p.name.endswith(".cases.yaml"))
+
+
+@pytest.mark.parametrize("path", sorted(BAD.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_mistake_of_a_bad_file_is_told_with_its_place(path: Path) -> None:
+    with pytest.raises(RuleErrors) as caught:
+        RuleSet.load_text(path.name, path.read_text(encoding="utf-8"))
+    assert str(caught.value) + "\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", PACKS, ids=lambda p: p.stem)
+def test_a_pack_loads_without_warnings(path: Path) -> None:
+    rules = RuleSet.load([path])
+    assert rules.warnings == ()
+    assert rules.unmapped is Verdict.HOLD
+
+
+def test_all_packs_load_together_and_a_file_given_twice_is_read_once() -> None:
+    rules = RuleSet.load([RULES, PACKS[0]])
+    assert len(rules.files) == len(PACKS)
+    assert rules.warnings == ()
+
+
+def test_mistakes_of_several_files_come_together(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("version: 1\nchains: []\n")
+    (tmp_path / "b.yaml").write_bytes(b"version: 1 # \xff\n")
+    (tmp_path / "c.cases.yaml").write_text("not: rules\n")
+    with pytest.raises(RuleErrors) as caught:
+        RuleSet.load([tmp_path, tmp_path / "none.yaml"])
+    assert [str(p).removeprefix(f"{tmp_path}/") for p in caught.value.problems] == [
+        "a.yaml:2:1: 'chains' is not supported in this version; remove it",
+        "b.yaml:1:1: not UTF-8: byte 14",
+        "none.yaml:1:1: cannot be read: No such file or directory",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "verdict"),
+    [
+        ([""], Verdict.HOLD),
+        (["unmapped: allow"], Verdict.ALLOW),
+        (["unmapped: allow", ""], Verdict.ALLOW),
+        (["unmapped: allow", "unmapped: block", "unmapped: hold"], Verdict.BLOCK),
+    ],
+    ids=["none-stated", "allow", "only-stated-ones-count", "strictest"],
+)
+def test_unmapped_is_the_strictest_that_is_stated(
+    texts: list[str], verdict: Verdict, tmp_path: Path
+) -> None:
+    for i, text in enumerate(texts):
+        (tmp_path / f"{i}.yaml").write_text(f"version: 1\n{text}\n")
+    assert RuleSet.load([tmp_path]).unmapped is verdict
+
+
+def test_the_digest_changes_with_the_contents_only() -> None:
+    one = RuleSet.load_text("a.yaml", "version: 1\n").digest
+    assert one == RuleSet.load_text("b.yaml", "version: 1\n").digest
+    assert one != RuleSet.load_text("a.yaml", "version: 1\nunmapped: hold\n").digest
+
+
+def test_yaml_1_2_words_stay_text() -> None:
+    text = "version: 1\ntools: [{name: [no, on, yes, off], effects: []}]\n"
+    assert RuleSet.load_text("a.yaml", text).warnings == ()
+
+
+def test_a_budget_over_a_kind_that_no_tool_produces_is_a_warning() -> None:
+    text = (
+        "version: 1\n"
+        "tools: [{name: a, effects: [{kind: money.refund, amount: 1, unit: EUR}]}]\n"
+        "budgets: [{name: b, of: money.refnd, sum: EUR, limit: 1}]\n"
+    )
+    assert [str(w) for w in RuleSet.load_text("a.yaml", text).warnings] == [
+        "a.yaml:3:25: budget 'b': no tool produces an effect 'money.refnd'; did you mean 'money.refund'?"
+    ]
