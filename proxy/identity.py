@@ -38,8 +38,9 @@ BODY_HINTS = ("session_id", "conversation", "prompt_cache_key", "user_id")
 """Names a request body may carry for its session, strongest first."""
 
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
-_TRACEPARENT = re.compile(r"^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$")
-_PRINTABLE = re.compile(r"^[\x21-\x7e]{1,128}$")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
+_SCHEME = re.compile(r"bearer[ \t]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Claims:
     hints: Mapping[str, str] = field(default_factory=dict)  # from the body (ParsedRequest.hints)
     linked_session: str | None = None  # where a previous_response_id was given out
     opening: str = ""  # how the conversation opens
+    key_is_checked: bool = True  # a model API refuses a made-up key; any other API may not look
 
 
 def identify(claims: Claims) -> Identity:
@@ -71,10 +73,11 @@ def identify(claims: Claims) -> Identity:
 def _agent(claims: Claims) -> tuple[str, Trust]:
     if claims.credential is not None:
         return claims.credential[1], Trust.CREDENTIAL
-    for header in _KEY_HEADERS:
-        key = claims.headers.get(header, "").removeprefix("Bearer ").strip()
-        if key:
-            return "key:" + _short(key, 12), Trust.API_KEY
+    keys = {_key(claims.headers[header]) for header in _KEY_HEADERS if header in claims.headers}
+    keys.discard("")
+    # Of two keys only one is looked at upstream; the other would be a name of the agent's choice.
+    if claims.key_is_checked and len(keys) == 1:
+        return "key:" + _short(keys.pop(), 12), Trust.API_KEY
     return "peer:" + claims.peer, Trust.PEER
 
 
@@ -89,16 +92,21 @@ def _session(claims: Claims, agent: str) -> tuple[str, Trust]:
     for hint in BODY_HINTS:
         if value := claims.hints.get(hint):
             return _name(value), Trust.CLAIMED
-    if match := _TRACEPARENT.match(claims.headers.get("traceparent", "")):
+    if match := _TRACEPARENT.fullmatch(claims.headers.get("traceparent", "")):
         return "trace:" + match[1], Trust.CLAIMED
     if claims.opening:
         return "opening:" + _short(agent + "\0" + claims.opening, 16), Trust.CONTENT
     return "agent:" + agent, Trust.PEER
 
 
+def _key(header: str) -> str:
+    """The key in a header, however its scheme is written: another spelling is no other agent."""
+    return _SCHEME.sub("", header.strip(), count=1).strip()
+
+
 def _name(value: str) -> str:
     """A claimed name as it is if it is harmless in a log line, else its digest."""
-    return value if _PRINTABLE.match(value) else "digest:" + _short(value, 16)
+    return value if _PRINTABLE.fullmatch(value) else "digest:" + _short(value, 16)
 
 
 def _short(text: str, digits: int) -> str:

@@ -8,6 +8,7 @@ scripts/addon.py` loads `addon_from_environment()` into a full one.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -144,6 +145,10 @@ async def serve(settings: Settings, on_ready: Callable[[Service], None]) -> None
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    # Rules, modules and tables stay for good; streams come in thousands. The collector's default of
+    # 700 objects a round finds them again and again.
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
     await running.run()
 
 

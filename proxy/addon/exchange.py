@@ -71,6 +71,7 @@ class Exchange:
         self.failure: bytes | None = None  # the gate failed: these bytes end the body
         self.overflow = False  # too much came in behind a hold
         self.status = 200
+        self.stepped: tuple[bytes, bool] | None = None  # what `step_in_hook` brought
         self.given_back: frozenset[str] = frozenset()  # names under which outputs were restored
         self._pipeline = pipeline
         self._profile = profile
@@ -143,6 +144,11 @@ class Exchange:
             logger.exception("exchange: closed after an unexpected error")
             await self._pipeline.note_error(self.identity, "exchange", type(error).__name__)
             return self.fail(type(error).__name__), False
+
+    async def step_in_hook(self) -> None:
+        """Takes the first step of a buffered answer in a hook that is running anyway."""
+        if self.busy:
+            self.stepped = await self.step()
 
     def unchanged(self, came: bytes, body: bytes) -> bool:
         """Whether a buffered body leaves as it came, so that its very bytes (encoded too) can."""

@@ -36,6 +36,7 @@ logger = logging.getLogger("checkrein")
 
 _CREDENTIAL = "checkrein_credential"
 _PROTOCOL = "checkrein_protocol"
+_ROUTED = "checkrein_routed"
 
 
 class Gatekeeper:
@@ -78,6 +79,7 @@ class Gatekeeper:
             flow.response = api_error(protocol, 403, "Batches are not judged; use single requests.")
             return
         routed = self._pipeline.rules.route(request.method, request.host, request.path)
+        flow.metadata[_ROUTED] = routed
         if protocol is not None or routed:
             request.headers["accept-encoding"] = "identity"
         elif request.method not in ("POST", "PUT", "PATCH"):
@@ -99,13 +101,13 @@ class Gatekeeper:
             flow.response = api_error(protocol, 415, upstream_error_text(error))
             await self._pipeline.note_error(None, "request", str(error))
             return
-        sniffed = detect.sniff(body) if request.method == "POST" else None
-        if sniffed is None and self._pipeline.rules.route(
-            request.method, request.host, request.path
-        ):
-            await self._tool_request(flow, body)  # a route may look like a model's path
-            return
-        protocol = protocol or sniffed
+        routed: bool = flow.metadata[_ROUTED]
+        if protocol is None or routed:  # else the path has told
+            sniffed = detect.sniff(body) if request.method == "POST" else None
+            if routed and sniffed is None:
+                await self._tool_request(flow, body)  # a route may look like a model's path
+                return
+            protocol = protocol or sniffed
         if protocol is None:
             flow.metadata[MARK] = PASS
             return
@@ -218,6 +220,7 @@ class Gatekeeper:
         if isinstance(mark, ToolRequest):
             await mark.settle()
         if isinstance(mark, Exchange) and flow.response is not None:
+            await mark.step_in_hook()
             await mark.conclude(flow.response.status_code)
 
     async def note_failure(self, where: str, error: BaseException) -> None:

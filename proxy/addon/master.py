@@ -1,6 +1,6 @@
 """mitmproxy without the addons that rewrite, record, replay or print, and with a chain that fails closed.
 
-`checkrein run` needs ten of mitmproxy's thirty-odd addons. Its own addon manager looks an event's
+`checkrein run` needs nine of mitmproxy's thirty-odd addons. Its own addon manager looks an event's
 handlers up once instead of asking every addon at every event, and where mitmproxy logs a handler's
 exception and forwards the flow, it kills the flow.
 """
@@ -24,7 +24,6 @@ from mitmproxy.addons import (
     proxyserver,
     strip_dns_https_records,
     tlsconfig,
-    update_alt_svc,
 )
 
 from proxy.settings import Settings
@@ -90,7 +89,6 @@ class LeanMaster(master.Master):
             dns_resolver.DnsResolver(),
             next_layer.NextLayer(),
             tlsconfig.TlsConfig(),
-            update_alt_svc.UpdateAltSvc(),
             errorcheck.ErrorCheck(),
         )
 

@@ -15,6 +15,7 @@ a hook that does not answer releases nothing, and an exception in here ends the 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
     ResponseTrailers,
 )
+from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
 from proxy.addon.exchange import Exchange
 from proxy.addon.tool_request import ToolRequest
@@ -51,6 +53,8 @@ _USED = (
     "state_consume_response_body",
     "state_wait_for_response_headers",
     "send_response",
+    "check_killed",
+    "flow_done",
     "state_done",
     "state_errored",
 )
@@ -175,35 +179,49 @@ class GatedHttpStream(HttpStream):
             return
         came = response.raw_content or b""
         out = bytearray(exchange.feed(came, end=True))
+        response.timestamp_end = time.time()
+        yield HttpResponseHook(self.flow)  # the addon takes the first step in it
+        self.server_state = self.state_done
+        if (yield from self.check_killed(False)):
+            return
         head_sent = False
-        while exchange.busy:
-            step = GateStep(exchange)
-            yield GateStepHook(step)
-            if not step.done:
-                yield from self._abort("checkrein: no verdict was reached")
-                return
+        while exchange.busy or exchange.stepped is not None:
+            if exchange.stepped is None:
+                step = GateStep(exchange)
+                yield GateStepHook(step)
+                if not step.done:
+                    yield from self._abort("checkrein: no verdict was reached")
+                    return
+                data, keepalive = step.out, step.keepalive
+            else:
+                data, keepalive = exchange.stepped
+                exchange.stepped = None
             if exchange.presence.gone:
                 return
-            if step.keepalive:  # from here on the status stands and the body is chunked
+            if keepalive:  # from here on the status stands and the body is chunked
                 if not head_sent:
                     head_sent = True
                     yield from self._send_head(response)
-                yield from self._send(step.out)
+                yield from self._send(data)
             else:
-                out += step.out
+                out += data
         if exchange.failure is not None and not head_sent:
-            yield from self._answer_instead(exchange, 502, exchange.failure)
-            return
-        body = bytes(out)
-        if not head_sent:
-            if not exchange.unchanged(came, body):
-                response.headers.pop("content-encoding", None)
-                response.raw_content = body
-                response.headers["content-length"] = str(len(body))
-            yield from super().send_response()
-            return
-        yield from self._send(body)
-        yield from super().send_response(already_streamed=True)
+            response = self.flow.response = _own_answer(502, exchange.failure)
+        elif not head_sent and not exchange.unchanged(came, bytes(out)):
+            response.headers.pop("content-encoding", None)
+            response.raw_content = bytes(out)
+            response.headers["content-length"] = str(len(out))
+        if head_sent:
+            yield from self._send(bytes(out))
+        else:
+            yield SendHttp(
+                ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client
+            )
+            yield from self._send(response.raw_content or b"")
+        if response.trailers:
+            yield SendHttp(ResponseTrailers(self.stream_id, response.trailers), self.context.client)
+        if self.client_state == self.state_done:
+            yield from self.flow_done()
 
     # --- parts ---------------------------------------------------------------------------------------------
 
@@ -222,9 +240,7 @@ class GatedHttpStream(HttpStream):
     def _answer_instead(self, exchange: Exchange, status: int, body: bytes) -> Commands:
         """Gives the client our own answer in place of the upstream's."""
         exchange.gate = None
-        self.flow.response = http.Response.make(
-            status, body, {"content-type": "application/json", "x-should-retry": "false"}
-        )
+        self.flow.response = _own_answer(status, body)
         yield from super().send_response()
 
     def _end_early(self, *, upstream_done: bool) -> Commands:
@@ -252,6 +268,11 @@ class GatedHttpStream(HttpStream):
         if getattr(self, "flow", None) is not None:
             self.flow.live = False
         yield DropStream(self.stream_id)
+
+
+def _own_answer(status: int, body: bytes) -> http.Response:
+    headers = {"content-type": "application/json", "x-should-retry": "false"}
+    return http.Response.make(status, body, headers)
 
 
 def install() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
+from proxy.canonical import json_number
 from proxy.ledger.store import SessionSummary
-from proxy.model import Entry, Hold
+from proxy.model import Entry, Hold, Json
 from proxy.pipeline.records import budget_record, effect_record, reason_record
 
 type View = dict[str, Any]
@@ -23,7 +25,7 @@ def hold_view(hold: Hold) -> View:
             "id": hold.call_id,
             "name": hold.name,
             "args_sha256": hold.args_sha256,
-            "args": hold.arguments,
+            "args": shown(hold.arguments),
         },
         "side": hold.side.value,
         "provider": hold.provider,
@@ -69,6 +71,17 @@ def session_view(entries: Sequence[Entry], budgets: Sequence[tuple[str, str, str
             for entry in entries
         ],
     }
+
+
+def shown(value: Json) -> Json:
+    """Returns arguments as plain JSON: numbers with a fraction are `Decimal` in a call."""
+    if isinstance(value, Decimal):
+        return json_number(value)
+    if isinstance(value, dict):
+        return {key: shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shown(item) for item in value]
+    return value
 
 
 def when(at_ms: int | None) -> str | None:

@@ -208,8 +208,18 @@ class SqliteAccount:
     # --- totals ------------------------------------------------------------------------------
     def _total(self, key: _Key, now_ms: int) -> Decimal:
         """Returns a counter after what left the window is taken out of it."""
-        self._sweep(key[0], key[1], now_ms)
-        return self._stored_total(key)
+        rows = self._db.rows(
+            "SELECT total, EXISTS (SELECT 1 FROM charges c WHERE c.budget = counters.budget"
+            " AND c.scope = counters.scope AND c.expires_at_ms <= ?)"
+            " FROM counters WHERE budget = ? AND scope = ? AND measure = ? AND unit = ?",
+            (now_ms, *key),
+        )
+        if not rows:
+            return Decimal(0)
+        if rows[0][1]:
+            self._sweep(key[0], key[1], now_ms)
+            return self._stored_total(key)
+        return Decimal(rows[0][0])
 
     def _stored_total(self, key: _Key) -> Decimal:
         rows = self._db.rows(

@@ -20,6 +20,11 @@ from proxy.model import Hold, HoldState, Identity, Verdict
 
 _KEYS_A_QUERY = 500  # below SQLite's limit on host parameters, whatever it was built with
 
+_COUNT_CALL = (
+    "UPDATE sessions SET last_seen_ms = max(last_seen_ms, ?), calls = calls + ?, held = held + ?,"
+    " blocked = blocked + ? WHERE id = ?"
+)
+
 
 class SqliteTransaction(SqliteAccount):
     """All reads and writes of `store.Transaction`."""
@@ -33,25 +38,30 @@ class SqliteTransaction(SqliteAccount):
         return None
 
     def record_decision(
-        self, key: str, identity: Identity, verdict: Verdict, hold_id: str | None, now_ms: int
+        self,
+        key: str,
+        identity: Identity,
+        verdict: Verdict,
+        hold_id: str | None,
+        now_ms: int,
+        *,
+        before: PastDecision | None,
     ) -> None:
-        before = self.past_decision(key)
         self._db.run(
             "INSERT OR REPLACE INTO decisions VALUES (?, ?, ?, ?)",
             (key, int(verdict), hold_id, now_ms),
         )
         changed = before is None or before.verdict is not verdict
-        self._touch(identity, now_ms)
-        self._db.run(
-            "UPDATE sessions SET calls = calls + ?, held = held + ?, blocked = blocked + ?"
-            " WHERE id = ?",
-            (
-                int(before is None),
-                int(changed and verdict is Verdict.HOLD),
-                int(changed and verdict is Verdict.BLOCK),
-                identity.session,
-            ),
+        counts = (
+            now_ms,
+            int(before is None),
+            int(changed and verdict is Verdict.HOLD),
+            int(changed and verdict is Verdict.BLOCK),
+            identity.session,
         )
+        if not self._db.run(_COUNT_CALL, counts):
+            self._touch(identity, now_ms)
+            self._db.run(_COUNT_CALL, counts)
 
     # --- holds -------------------------------------------------------------------------------
     def add_hold(self, hold: Hold) -> None:

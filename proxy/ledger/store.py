@@ -127,9 +127,19 @@ class Transaction(Protocol):
     def past_decision(self, key: str) -> PastDecision | None: ...
 
     def record_decision(
-        self, key: str, identity: Identity, verdict: Verdict, hold_id: str | None, now_ms: int
+        self,
+        key: str,
+        identity: Identity,
+        verdict: Verdict,
+        hold_id: str | None,
+        now_ms: int,
+        *,
+        before: PastDecision | None,
     ) -> None:
-        """Notes the verdict under its key (the latest stands) and counts it for the session."""
+        """Notes the verdict under its key (the latest stands) and counts it for the session.
+
+        `before` is what `past_decision` said in this transaction: a call is counted once.
+        """
 
     # --- holds -------------------------------------------------------------------------------
     def add_hold(self, hold: Hold) -> None: ...

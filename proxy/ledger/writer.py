@@ -1,8 +1,8 @@
 """The one thread that writes: group commit of ledger and decision log.
 
 How it works. Jobs are queued; the thread takes what is queued at that moment as one batch, begins,
-runs the jobs (each in a savepoint, so that one that fails is undone alone), hands all their log
-records to the sink, which makes them durable, and only then commits and resolves the futures. So a
+runs the jobs (a failing one is undone alone: then all run again, each in a savepoint; so a job may run
+twice and does nothing but read, write and emit), hands all their log records to the sink, which makes them durable, and only then commits and resolves the futures. So a
 caller that has its answer knows that both its ledger entries and its log record survive a power
 cut. A crash between sink and commit leaves a logged decision that was never carried out: its call
 never left, which is the safe side; when the commit itself fails, an `error` record says so.
@@ -135,6 +135,15 @@ class LedgerWriter:
         live = [i for i in batch if _starts(i)]
         if not live:
             return
+        if not self._commit(live, apart=False):
+            self._commit(live, apart=True)
+
+    def _commit(self, live: list[_Item], *, apart: bool) -> bool:
+        """Runs jobs in one transaction; False when one of several failed and all was undone.
+
+        Savepoints cost each job two statements and failures are rare: the jobs run without them
+        first, and again, each in its own (`apart`), when one has failed.
+        """
         alone = len(live) == 1
         written: tuple[int, int] | None = None
         logged = False
@@ -142,8 +151,8 @@ class LedgerWriter:
         try:
             with self._store.transaction() as transaction:
                 for item in live:
-                    self._run(item, transaction, alone=alone)
-                if any(item.error is not None for item in live):
+                    self._run(item, transaction, apart=apart)
+                if apart and any(item.error is not None for item in live):
                     with self._store.savepoint():
                         pass  # raises where the failure took the whole transaction with it
                 records = [r for item in live for r in item.records]
@@ -151,24 +160,29 @@ class LedgerWriter:
                     written = self._log(records)
                     logged = True
         except _Undone:
-            return  # the one job of the batch failed: its error is set, nothing was kept
+            if alone:
+                return True  # its error is set, nothing was kept
+            for item in live:
+                item.error, item.result, item.records = None, None, []
+            return False
         except CheckreinError as error:
             for item in live:
                 item.error = error
             if logged:
                 self._tell(written, len(records), error)
+        return True
 
-    def _run(self, item: _Item, transaction: Transaction, *, alone: bool) -> None:
+    def _run(self, item: _Item, transaction: Transaction, *, apart: bool) -> None:
         try:
-            if alone:
-                item.result = item.job(transaction, item.records.append)
-            else:
+            if apart:
                 with self._store.savepoint():
                     item.result = item.job(transaction, item.records.append)
+            else:
+                item.result = item.job(transaction, item.records.append)
         except Exception as error:
             item.error = error
             item.records = []
-            if alone:
+            if not apart:
                 raise _Undone from error
 
     def _log(self, records: Sequence[Record]) -> tuple[int, int] | None:
@@ -198,7 +212,7 @@ class LedgerWriter:
 
 
 class _Undone(Exception):
-    """The only job of a batch raised: leave the transaction without a commit."""
+    """A job raised outside a savepoint: leave the transaction without a commit."""
 
 
 def _starts(item: _Item) -> bool:

@@ -6,10 +6,10 @@ answer waiting?), reserved against every budget or not at all, and logged; the a
 only after entry and record are on disk. The strictest verdict wins, a human's approval passes what
 holds, never what blocks.
 
-Idempotence. A call is decided once a *response*: the key is (session, response id, call id, name,
-argument digest). The same bytes fetched again are the same call; a provider that repeats ids in a new
-response makes a new call, which is counted. A refused call that is asked for again meets its hold
-through (session, name, argument digest), whatever its new id.
+Idempotence. A call is decided once a *response*: the key is (session, agent, response id, call id,
+name, argument digest). The same bytes fetched again are the same call; a provider that repeats ids in
+a new response makes a new call, which is counted. A refused call that is asked for again meets its
+hold through (session, name, argument digest), whatever its new id.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ import uuid_utils
 
 from proxy.canonical import sha256_hex
 from proxy.holds import HoldEvent, transition
-from proxy.ledger.store import Reservation, Transaction
+from proxy.ledger.store import PastDecision, Reservation, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import (
     BudgetState,
     Call,
     ChargedEffect,
+    Entry,
     Hold,
     HoldState,
     HttpCall,
@@ -72,7 +73,14 @@ def call_key(identity: Identity, call: Call, origin: str) -> str:
     `origin` names the exchange, and counts where the provider gave its response no id.
     """
     response = call.response_id or origin
-    parts = (identity.session, response, call.id or "", call.name, call.args_sha256)
+    parts = (
+        identity.session,
+        identity.agent,
+        response,
+        call.id or "",
+        call.name,
+        call.args_sha256,
+    )
     return sha256_hex("\0".join(parts).encode("utf-8", "surrogatepass"))
 
 
@@ -133,7 +141,7 @@ class Judge:
             # This very call is held already, or its hold has ended: the hold's state is the answer.
             verdict = Verdict.HOLD if hold.state is HoldState.PENDING else Verdict.BLOCK
             return Decision(verdict, case.call, hold.reasons, hold.budgets, hold, repeated=True)
-        return self._weigh(case, tx, emit, now_ms, hold, first_time=past is None)
+        return self._weigh(case, tx, emit, now_ms, hold, before=past)
 
     def _weigh(
         self,
@@ -143,28 +151,28 @@ class Judge:
         now_ms: int,
         hold: Hold | None,
         *,
-        first_time: bool,
+        before: PastDecision | None,
     ) -> Decision:
         approved = hold is not None and hold.state is HoldState.APPROVED
         reasons = case.assessment.reasons
-        bound = self._bind(case, tx, now_ms)
-        if bound:
-            decision = Decision(Verdict.ALLOW, case.call, reasons)
-            return self._conclude(case, tx, emit, now_ms, decision, first_time=first_time)
         gates = max((r.verdict for r in reasons), default=Verdict.ALLOW)
+        if gates is not Verdict.BLOCK and self._is_counted(case, tx, now_ms):
+            decision = Decision(Verdict.ALLOW, case.call, reasons)
+            return self._conclude(case, tx, emit, now_ms, decision, before=before)
         passes = gates is Verdict.ALLOW or (approved and gates is Verdict.HOLD)
         reservation = self._reserve(
             case, tx, now_ms, approved=approved, dry=not passes and not self._settings.shadow
         )
+        made = reservation.made and passes  # a dry one only says that the budgets would not stop it
         exceeded = tuple(_budget_reason(s) for s in reservation.states if s.exceeded)
-        if not (approved and reservation.made):
+        if not (approved and made):
             reasons = (*reasons, *exceeded)
         budgets = (*case.assessment.call_states, *reservation.states)
         strictest = max((r.verdict for r in reasons), default=Verdict.ALLOW)
         if self._settings.shadow:
             decision = Decision(Verdict.ALLOW, case.call, reasons, budgets, would=strictest)
-            return self._conclude(case, tx, emit, now_ms, decision, first_time=first_time)
-        if reservation.made:
+            return self._conclude(case, tx, emit, now_ms, decision, before=before)
+        if made:
             if approved and hold is not None:
                 hold = transition(hold, HoldEvent.USE, now_ms=now_ms)
                 tx.put_hold(hold)
@@ -172,7 +180,7 @@ class Judge:
             decision = Decision(
                 Verdict.ALLOW, case.call, reasons, budgets, hold if approved else None
             )
-            return self._conclude(case, tx, emit, now_ms, decision, first_time=first_time)
+            return self._conclude(case, tx, emit, now_ms, decision, before=before)
         verdict = Verdict.BLOCK if strictest is Verdict.BLOCK else Verdict.HOLD
         if verdict is Verdict.HOLD and (hold is None or hold.state is not HoldState.PENDING):
             hold = self._new_hold(case, reasons, budgets, now_ms)
@@ -180,7 +188,7 @@ class Judge:
         decision = Decision(
             verdict, case.call, reasons, budgets, hold if verdict is Verdict.HOLD else None
         )
-        return self._conclude(case, tx, emit, now_ms, decision, first_time=first_time)
+        return self._conclude(case, tx, emit, now_ms, decision, before=before)
 
     def _account(self, case: _Case, tx: Transaction, emit: Emit) -> Decision:
         """A call the provider runs itself: it cannot be held, so it is counted and told."""
@@ -200,7 +208,7 @@ class Judge:
             (*case.assessment.call_states, *reservation.states),
             would=max((r.verdict for r in reasons), default=Verdict.ALLOW),
         )
-        return self._conclude(case, tx, emit, now_ms, decision, first_time=True)
+        return self._conclude(case, tx, emit, now_ms, decision, before=None)
 
     def _reserve(
         self,
@@ -224,11 +232,27 @@ class Judge:
             dry=dry,
         )
 
-    def _bind(self, case: _Case, tx: Transaction, now_ms: int) -> bool:
+    def _is_counted(self, case: _Case, tx: Transaction, now_ms: int) -> bool:
+        """Tells whether a call is the tool side of one that was let through on the model side.
+
+        Binding spares it the budgets, not the rules: what holds it here, and was not part of what a
+        human approved there, holds it still (another host, a path with two readings).
+        """
+        bound = self._bind(case, tx, now_ms)
+        if not bound:
+            return False
+        past = tx.past_decision(bound[0].call_key)
+        hold = tx.hold(past.hold_id) if past is not None and past.hold_id is not None else None
+        approved = {r.rule for r in hold.reasons} if hold is not None else set()
+        return all(
+            r.verdict is Verdict.ALLOW or r.rule in approved for r in case.assessment.reasons
+        )
+
+    def _bind(self, case: _Case, tx: Transaction, now_ms: int) -> Sequence[Entry]:
         """One action seen on two sides counts once: the tool side binds to the model side's entry."""
         effects: Sequence[ChargedEffect] = case.assessment.effects
         if case.call.side is Side.MODEL or not effects:
-            return False
+            return ()
         since_ms = now_ms - int(self._settings.settle_after_s * 1000)
         bound = tx.bind(
             session=case.identity.session,
@@ -236,7 +260,7 @@ class Judge:
             call_key=case.key,
             since_ms=since_ms,
         )
-        return bound is not None
+        return bound or ()
 
     def _open_hold(self, case: _Case, tx: Transaction, now_ms: int) -> Hold | None:
         hold = tx.open_hold_for(
@@ -289,13 +313,13 @@ class Judge:
         now_ms: int,
         decision: Decision,
         *,
-        first_time: bool,
+        before: PastDecision | None,
     ) -> Decision:
         hold_id = decision.hold.id if decision.hold is not None else None
-        tx.record_decision(case.key, case.identity, decision.verdict, hold_id, now_ms)
-        if (
-            first_time
-        ):  # a held call that was approved has its decision record; `used` tells the rest
+        tx.record_decision(
+            case.key, case.identity, decision.verdict, hold_id, now_ms, before=before
+        )
+        if before is None:  # of a held call that was approved, the hold's `used` record tells the rest
             arguments: Json = redact(case.call.arguments)
             emit(
                 decision_record(

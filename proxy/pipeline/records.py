@@ -1,7 +1,8 @@
 """Decision-log records, built here and nowhere else (docs/log.md has the table of fields).
 
 A record leaves out nothing of design.md section 7; `None` stays as null so that a column is always
-there. Arguments are redacted before they come near a record.
+there. Arguments are redacted before they come near a record, what is derived from them (targets, the
+texts of reasons) here.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from proxy.model import (
     Reason,
 )
 from proxy.pipeline.decision import Decision
+from proxy.redact import redact_text
 
 type Record = dict[str, Json]
 
@@ -119,7 +121,7 @@ def call_record(call: Call, arguments: Json) -> Record:
     if call.response_id is not None:
         record["response_id"] = call.response_id
     if call.fault is not None:
-        record["fault"] = call.fault
+        record["fault"] = redact_text(call.fault)  # it may name a key of the arguments
     return record
 
 
@@ -128,14 +130,19 @@ def effect_record(effect: Effect) -> Record:
         "kind": effect.kind,
         "amount": _number(effect.amount),
         "unit": effect.unit,
-        "target": effect.target,
+        "target": None if effect.target is None else redact_text(effect.target),
         "reversibility": effect.reversibility.value,
         "points": _number(effect.points),
     }
 
 
 def reason_record(reason: Reason) -> Record:
-    return {"rule": reason.rule, "file": reason.file, "line": reason.line, "text": reason.text}
+    return {
+        "rule": reason.rule,
+        "file": reason.file,
+        "line": reason.line,
+        "text": redact_text(reason.text),
+    }
 
 
 def budget_record(state: BudgetState) -> Record:

@@ -19,8 +19,9 @@ from proxy.model import Entry, EntryState, Identity, Json, Settlement, ToolResul
 from proxy.pipeline.judge import RulesInForce
 from proxy.pipeline.records import settlement_record
 
-type _Seen = tuple[str, str, str | None, int]
+type _Seen = tuple[str, str, str, str | None, int]
 
+_SHARED = "several calls share this id and these arguments; not released on doubt"
 _REMEMBERED = 65_536
 _ARGUMENTS = 4_096
 
@@ -52,15 +53,17 @@ class Results:
                 continue  # a legacy function result names no call: its entry is committed in time
             name = (result.call_id, result.args_sha256)
             nth = occurrences[name] = occurrences.get(name, -1) + 1
-            seen = (identity.session, *name, nth)
+            seen = (identity.session, identity.agent, *name, nth)
             if seen not in self._seen:
                 fresh.append((seen, result))
         if not fresh:
             return
 
         def settle(tx: Transaction, emit: Emit) -> None:
-            for (session, call_id, digest, nth), result in fresh:
-                entries = tx.entries_of_call(session=session, call_id=call_id, args_sha256=digest)
+            for (session, agent, call_id, digest, nth), result in fresh:
+                found = tx.entries_of_call(session=session, call_id=call_id, args_sha256=digest)
+                # A session's name can be claimed: what one agent reports settles no other's account.
+                entries = [entry for entry in found if entry.agent == agent]
                 self._settle_nth(tx, emit, entries, nth, occurrences[call_id, digest] + 1, result)
 
         await self._writer.run(settle)
@@ -69,12 +72,16 @@ class Results:
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
 
-    async def observe_http(self, key: str, result: ToolResult) -> None:
-        """Settles the entries of an HTTP call, or those it is bound to, by the API's own answer."""
+    async def observe_http(self, key: str, result: ToolResult, *, certain: bool = True) -> None:
+        """Settles the entries of an HTTP call, or those it is bound to, by the API's own answer.
+
+        Not `certain`: an answer that leaves open whether it was done (a 500, a gateway's timeout).
+        """
+        doubt = None if certain else "the API failed in the middle; not released on doubt"
 
         def settle(tx: Transaction, emit: Emit) -> None:
             for entry in tx.entries_of_key(key):
-                self._settle_one(tx, emit, entry, result, "http-result")
+                self._settle_one(tx, emit, entry, result, "http-result", doubt)
 
         await self._writer.run(settle)
 
@@ -112,10 +119,10 @@ class Results:
         keys = list(dict.fromkeys(entry.call_key for entry in entries))
         if nth >= len(keys):
             return
-        certain = shown == len(keys)
+        doubt = None if shown == len(keys) else _SHARED
         for entry in entries:
             if entry.call_key == keys[nth]:
-                self._settle_one(tx, emit, entry, result, "result", certain=certain)
+                self._settle_one(tx, emit, entry, result, "result", doubt)
 
     def _settle_one(
         self,
@@ -124,15 +131,13 @@ class Results:
         entry: Entry,
         result: ToolResult,
         why: str,
-        *,
-        certain: bool = True,
+        doubt: str | None,
     ) -> None:
         if entry.state is not EntryState.RESERVED:
             return
         arguments = self._arguments.get(entry.call_key)
         settlement = self._in_force.rules.settle(entry.effect.rule, arguments, result)
-        if settlement.ok is False and not certain:
-            fault = "several calls share this id and these arguments; not released on doubt"
-            settlement = replace(settlement, ok=None, amount=None, fault=fault)
+        if settlement.ok is False and doubt is not None:
+            settlement = replace(settlement, ok=None, amount=None, fault=doubt)
         settled = tx.settle(entry.id, settlement, self._now_ms())
         emit(settlement_record(settled, why, settlement.fault))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import unquote
 
@@ -98,6 +99,7 @@ def sniff(body: bytes) -> WireProtocol | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def normalised(path: str) -> str:
     """Returns the path as the most lenient server reads it, without slashes at its ends."""
     path = re.split(r"[?#]", path, maxsplit=1)[0]

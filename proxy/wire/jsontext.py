@@ -59,6 +59,10 @@ class Ambiguous(dict[str, Json]):
     """An object that had a key twice: two parsers may read it differently."""
 
 
+class Plain(dict[str, Json]):
+    """An outer object in which no object has a key twice, at any depth."""
+
+
 def _mark_pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     made = dict(pairs)
     return made if len(made) == len(pairs) else Ambiguous(made)
@@ -76,7 +80,13 @@ def decode_marked(data: bytes, what: str) -> dict[str, Json]:
         WireError: not UTF-8, not JSON, or not an object.
     """
     try:
-        value = _marking_decoder.decode(data.decode())
+        text = data.decode()
+        try:
+            value = _decoder.decode(text)
+        except UnjudgeableArguments:
+            value = _marking_decoder.decode(text)
+        else:
+            value = Plain(value) if type(value) is dict else value
     except (ValueError, RecursionError, UnjudgeableArguments) as error:
         raise WireError(f"{what}: not valid JSON") from error
     if not isinstance(value, dict):
@@ -86,7 +96,7 @@ def decode_marked(data: bytes, what: str) -> dict[str, Json]:
 
 def is_ambiguous(value: Json, *, but: frozenset[int] = frozenset()) -> bool:
     """Tells whether an `Ambiguous` object is inside; values whose `id()` is in `but` are passed over."""
-    if id(value) in but:
+    if type(value) is Plain or id(value) in but:
         return False
     if isinstance(value, dict):
         return isinstance(value, Ambiguous) or any(is_ambiguous(v, but=but) for v in value.values())

@@ -302,8 +302,8 @@ def test_decisions_count_once_a_key(store: Store) -> None:
     with store.transaction() as tx:
         assert tx.past_decision("k1") is None
         for verdict in (Verdict.HOLD, Verdict.HOLD, Verdict.ALLOW):
-            tx.record_decision("k1", WHO, verdict, "h1", 1000)
-        tx.record_decision("k2", WHO, Verdict.BLOCK, None, 2000)
+            tx.record_decision("k1", WHO, verdict, "h1", 1000, before=tx.past_decision("k1"))
+        tx.record_decision("k2", WHO, Verdict.BLOCK, None, 2000, before=None)
         past = tx.past_decision("k1")
         assert past is not None
         assert (past.verdict, past.hold_id) == (Verdict.ALLOW, "h1")
