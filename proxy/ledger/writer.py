@@ -58,6 +58,7 @@ class LedgerWriter:
         self._sink = sink
         self._max_batch = max_batch
         self._queue: deque[_Item] = deque()
+        self._turn: list[_Item] = []  # one loop's; `run` is for one event loop
         self._wake = threading.Condition()
         self._closed = False
         self._dead: BaseException | None = None
@@ -83,7 +84,12 @@ class LedgerWriter:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._put(_Item(job, future, loop))
+        item = _Item(job, future, loop)
+        if not self._turn:
+            # What this turn of the loop still brings is handed over together: a thread that is woken
+            # for each job alone takes the interpreter's lock from the loop each time.
+            loop.call_soon(self._put_turn)
+        self._turn.append(item)
         return await future
 
     def close(self) -> None:
@@ -93,7 +99,16 @@ class LedgerWriter:
             self._wake.notify()
         self._thread.join()
 
-    def _put(self, item: _Item) -> None:
+    def _put_turn(self) -> None:
+        turn, self._turn = self._turn, []
+        try:
+            self._put(*turn)
+        except LedgerError as error:
+            for item in turn:
+                item.error = error
+            _answer_all(turn)
+
+    def _put(self, *items: _Item) -> None:
         with self._wake:
             if self._dead is not None:
                 raise LedgerError(
@@ -101,8 +116,9 @@ class LedgerWriter:
                 ) from self._dead
             if self._closed:
                 raise LedgerError("the ledger writer is closed")
-            self._queue.append(item)
-            if len(self._queue) == 1:  # else the thread is awake, or on its way
+            idle = not self._queue
+            self._queue.extend(items)
+            if idle:  # else the thread is awake, or on its way
                 self._wake.notify()
 
     # --- the thread --------------------------------------------------------------------------
