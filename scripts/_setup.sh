@@ -122,7 +122,7 @@ sync_environment() {
     # --frozen: uv.lock decides. A VIRTUAL_ENV or project path of the caller's must not win over .venv.
     (
         unset VIRTUAL_ENV
-        cd "$root" && UV_PROJECT_ENVIRONMENT="$venv" UV_PYTHON_DOWNLOADS=never \
+        cd "$root" && UV_PROJECT_ENVIRONMENT="$venv" UV_PYTHON_DOWNLOADS=never UV_COMPILE_BYTECODE=1 \
             "$uv" sync --frozen --quiet --python "$python" >&2
     ) || {
         say "'uv sync' failed (see above); without a network it needs its cache filled by an earlier run."

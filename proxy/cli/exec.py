@@ -20,6 +20,7 @@ import click
 from proxy.cli.admin import AdminClient
 from proxy.cli.options import admin_option
 from proxy.errors import ConfigurationError
+from proxy.settings import admin_socket_path
 
 _PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "OPENAI_PROXY")
 _CA = (
@@ -115,11 +116,9 @@ def _ca_bundle(own: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _own_proxy(rules: tuple[Path, ...]) -> Iterator[AdminClient]:
-    """A proxy for this run alone, with the usual state and log."""
-    with tempfile.TemporaryDirectory(prefix="checkrein-") as folder:
-        options = [f"--rules={path}" for path in rules]
-        with started_proxy(options, Path(folder) / "admin.sock") as client:
-            yield client
+    """A proxy for this run alone, with the usual state, log and admin socket (`holds` finds it)."""
+    with started_proxy([f"--rules={path}" for path in rules], admin_socket_path()) as client:
+        yield client
 
 
 @contextlib.contextmanager

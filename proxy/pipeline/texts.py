@@ -21,27 +21,27 @@ def refusal_text(decision: Decision, ref: str | None) -> str:
     lead = f"[checkrein {ref}] " if ref else ""
     why = " ".join(reason.text for reason in decision.reasons if reason.verdict > Verdict.ALLOW)
     left = _left(decision.budgets)
-    if decision.verdict is Verdict.BLOCK or hold is None:
-        return (
-            f"{lead}The call {name} was refused and did not run. {why}{left} "
-            "Do not try it again in another form; go on without it or tell the user."
-        )
-    if hold.state is HoldState.PENDING:
+    no = "Do not try it again in another form; go on without it or tell the user."
+    if hold is not None and hold.state is HoldState.PENDING:
         return (
             f"{lead}The call {name} did not run: it waits for a human's approval "
             f"(hold {hold.id}, pending). {why}{left} Tell the user. When it has been approved, make "
             "exactly the same call again: it will pass once."
         )
-    said = f" They said: {hold.reason}." if hold.reason else ""
-    ended = {
-        HoldState.DENIED: "a human denied it",
-        HoldState.EXPIRED: "nobody answered in time",
-        HoldState.ABANDONED: "the connection ended while it waited",
-    }.get(hold.state, f"its hold is {hold.state.value}")
-    return (
-        f"{lead}The call {name} was refused and did not run: {ended} (hold {hold.id}).{said} {why}"
-        f"{left} Do not try it again in another form; go on without it or tell the user."
-    )
+    if hold is not None and hold.state in _ENDED:
+        said = f" They said: {hold.reason}" if hold.reason else ""
+        return (
+            f"{lead}The call {name} was refused and did not run: {_ENDED[hold.state]} "
+            f"(hold {hold.id}).{said} {why}{left} {no}"
+        )
+    return f"{lead}The call {name} was refused and did not run. {why}{left} {no}"
+
+
+_ENDED = {
+    HoldState.DENIED: "a human denied it",
+    HoldState.EXPIRED: "nobody answered in time",
+    HoldState.ABANDONED: "the connection ended while it waited",
+}
 
 
 def upstream_error_text(error: BaseException | str) -> str:

@@ -45,7 +45,7 @@ _STYLES = {"text": "italic", "call": "bold", "result": "dim"}
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep state and log here.")
 def command(*, api: Api, yes: bool, folder: Path | None) -> None:
     """The whole story on this machine, no keys needed."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     with contextlib.ExitStack() as stack:
         place = folder or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="checkrein-demo-"))
