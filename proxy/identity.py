@@ -40,7 +40,7 @@ BODY_HINTS = ("session_id", "conversation", "prompt_cache_key", "user_id")
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
-_SCHEME = re.compile(r"bearer[ \t]+", re.IGNORECASE)
+_SCHEME = re.compile(r"bearer(?:[ \t]+|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

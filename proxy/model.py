@@ -38,7 +38,7 @@ class Verdict(IntEnum):
 
 
 class Trust(IntEnum):
-    """How much an identity is worth, least first (design.md section 6)."""
+    """How much an identity is worth, least first."""
 
     CONTENT = 0  # a digest of the conversation's opening
     PEER = 1  # only the address it came from

@@ -49,6 +49,7 @@ class Service:
         self._writer = writer
         self._log = log
         self._admin: AdminServer | None = None
+        self._store: SqliteStore | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
     @classmethod
@@ -64,17 +65,23 @@ class Service:
         writer = LedgerWriter(store, log.append)
         pipeline = Pipeline(rules, writer, settings)
         pipeline.start(tuple(PROTOCOLS))
-        return cls(settings, pipeline, writer, log)
+        service = cls(settings, pipeline, writer, log)
+        service._store = store
+        # Here and not when the proxy is up: an agent must find no proxy that no human can reach.
+        service._admin = AdminServer(application(pipeline, service.status), settings.admin)
+        return service
 
     def status(self) -> dict[str, Any]:
         """How this proxy runs, for the admin side."""
+        seq, head = self._log.head
         return {
             "pid": os.getpid(),
             "listen": self.listening,
             "upstream": self.settings.upstream,
-            "log": str(self.settings.log),
-            "state": str(self.settings.state),
-            "ca": str(self.settings.ca_dir / "mitmproxy-ca-cert.pem"),
+            "log": str(self.settings.log.absolute()),  # who asks may be elsewhere
+            "head": {"seq": seq, "hash": head},
+            "state": str(self.settings.state.absolute()),
+            "ca": str(self.settings.ca_dir.absolute() / "mitmproxy-ca-cert.pem"),
             "rules": self.pipeline.rules.digest[:16],
             "files": [str(path) for path in self.pipeline.rules.files],
             "shadow": self.settings.shadow,
@@ -83,7 +90,8 @@ class Service:
 
     def start(self) -> None:
         """Starts the admin side and the sweeper in the running loop."""
-        self._admin = AdminServer(application(self.pipeline, self.status), self.settings.admin)
+        if self._admin is None:
+            raise ConfigurationError("the service was not built")
         for name, work in (("admin", self._admin.serve()), ("sweep", self.pipeline.sweep())):
             task = asyncio_utils.create_task(work, name=f"checkrein {name}", keep_ref=True)
             self._tasks.append(task)
@@ -95,8 +103,13 @@ class Service:
             self._admin.stop()
         for task in self._tasks[1:]:
             task.cancel()
-        await asyncio.wait(self._tasks, timeout=2.0)
+        if self._tasks:  # none where the proxy never came up, its port was taken
+            await asyncio.wait(self._tasks, timeout=2.0)
+        elif self._admin is not None:
+            self._admin.close()
         self._writer.close()
+        if self._store is not None:
+            self._store.close()  # folds the write-ahead log into the file
         self._log.close()
 
 

@@ -14,6 +14,7 @@ from mitmproxy import connection, http
 
 from proxy.canonical import sha256_hex
 from proxy.pipeline.core import Pipeline
+from proxy.policy.routes import normal_host
 
 type Run = tuple[str, str]
 """(session, agent)."""
@@ -73,8 +74,8 @@ def is_own_address(host: str, port: int, listen_host: str, listen_port: int) -> 
     """Whether a destination is the proxy itself, under any of its names."""
     if port != listen_port:
         return False
-    name = host.strip("[]").rstrip(".").lower()
-    if name == listen_host.lower() or name == "localhost" or name.endswith(".localhost"):
+    name = normal_host(host)  # 127.1 and 0x7f000001 are names of it too
+    if name == normal_host(listen_host) or name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(name)

@@ -80,6 +80,7 @@ class Exchange:
         self._broken: Exception | None = None
         self._queue: deque[GateEvent] = deque()
         self._waiting: dict[int, _Waiting] = {}
+        self._named: dict[str, int] = {}  # how often a call's key came up in this answer
 
     # --- called by the stream glue ---------------------------------------------------------------
 
@@ -199,6 +200,9 @@ class Exchange:
 
     async def _judge(self, key: int, call: Call) -> None:
         name = call_key(self.identity, call, self.ref)
+        nth = self._named[name] = self._named.get(name, 0) + 1
+        if nth > 1:  # equal calls under one id, in one answer, are still so many calls
+            name = f"{name}#{nth}"
         decision = await self._pipeline.decide(call, self.identity, name)
         hold = decision.hold
         if decision.verdict is Verdict.HOLD and hold is not None and self._wait_s > 0:

@@ -22,7 +22,7 @@ from proxy.addon.credentials import Credentials, is_own_address
 from proxy.addon.exchange import Exchange
 from proxy.addon.refusals import api_error, problem
 from proxy.addon.stream import MARK, PASS, GateStep
-from proxy.addon.tool_request import ToolRequest
+from proxy.addon.tool_request import OVERRIDES, ToolRequest
 from proxy.errors import CheckreinError, WireError
 from proxy.identity import Claims, identify
 from proxy.model import Identity
@@ -70,7 +70,7 @@ class Gatekeeper:
             return
         protocol = detect.protocol_for(request.method, request.path)
         flow.metadata[_PROTOCOL] = protocol
-        if request.headers.get("upgrade", "").lower() == "websocket" and _is_model_socket(flow):
+        if "websocket" in request.headers.get("upgrade", "").lower() and _is_model_socket(flow):
             # 426 makes Codex fall back to HTTP at once (a 404 costs it 7 attempts).
             flow.response = api_error(protocol, 426, "Use HTTP: WebSocket is not judged here.")
             return
@@ -78,9 +78,9 @@ class Gatekeeper:
             # Calls in a batch's results would reach the agent through a file nobody judges.
             flow.response = api_error(protocol, 403, "Batches are not judged; use single requests.")
             return
-        routed = self._pipeline.rules.route(request.method, request.host, request.path)
+        routed = self._routed(request)
         flow.metadata[_ROUTED] = routed
-        if protocol is not None or routed:
+        if protocol is not None or routed is not None:
             request.headers["accept-encoding"] = "identity"
         elif request.method not in ("POST", "PUT", "PATCH"):
             flow.metadata[MARK] = PASS
@@ -101,12 +101,14 @@ class Gatekeeper:
             flow.response = api_error(protocol, 415, upstream_error_text(error))
             await self._pipeline.note_error(None, "request", str(error))
             return
-        routed: bool = flow.metadata[_ROUTED]
-        if protocol is None or routed:  # else the path has told
+        routed: str | None = flow.metadata[_ROUTED]
+        if protocol is None or routed is not None:  # else the path has told
             sniffed = detect.sniff(body) if request.method == "POST" else None
-            if routed and sniffed is None:
-                await self._tool_request(flow, body)  # a route may look like a model's path
-                return
+            if routed is not None:
+                await self._tool_request(flow, body, routed)
+                if sniffed is None or _is_refused(flow):
+                    return  # a route may look like a model's path
+                # A tool's body that was made to look like a model's request passed the rules above.
             protocol = protocol or sniffed
         if protocol is None:
             flow.metadata[MARK] = PASS
@@ -142,17 +144,36 @@ class Gatekeeper:
                 exchange.given_back = frozenset(key for m in memories for key in m.keys)
         flow.metadata[MARK] = exchange
 
-    async def _tool_request(self, flow: http.HTTPFlow, body: bytes) -> None:
-        identity = await self._identify(flow, None)
-        tool = ToolRequest(self._pipeline, identity, flow, body)
+    async def _tool_request(self, flow: http.HTTPFlow, body: bytes, host: str) -> None:
+        identity = await self._identify(flow, None, key_is_checked=False)
+        tool = ToolRequest(self._pipeline, identity, flow, body, host)
         flow.metadata[MARK] = tool
         await tool.judge()
 
-    async def _identify(self, flow: http.HTTPFlow, parsed: ParsedRequest | None) -> Identity:
+    def _routed(self, request: http.Request) -> str | None:
+        """Returns the host under which rules name this request as a call, None where none does.
+
+        Both the host that is connected to and the one the Host header tells the server count, and so
+        does a method that a header puts in place of the request's own (`ToolRequest` refuses that).
+        """
+        methods = [request.method, *(request.headers[h] for h in OVERRIDES if h in request.headers)]
+        for host in dict.fromkeys((request.host, request.pretty_host)):
+            if any(self._pipeline.rules.route(m.strip(), host, request.path) for m in methods):
+                return host
+        return None
+
+    async def _identify(
+        self, flow: http.HTTPFlow, parsed: ParsedRequest | None, *, key_is_checked: bool = True
+    ) -> Identity:
         peer = str(flow.client_conn.peername[0])
         hints: Mapping[str, str] = parsed.hints if parsed is not None else {}
         linked = None
-        if previous := hints.get("previous_response_id"):
+        previous = hints.get("previous_response_id")
+        if (
+            parsed is None and key_is_checked
+        ):  # a stored answer is fetched again: its id is in the path
+            previous = flow.request.path.partition("?")[0].rstrip("/").rpartition("/")[2]
+        if previous:
             linked = await self._pipeline.linked_session("response:" + previous)
         identity = identify(
             Claims(
@@ -162,6 +183,7 @@ class Gatekeeper:
                 hints=hints,
                 linked_session=linked,
                 opening=parsed.opening if parsed is not None else "",
+                key_is_checked=key_is_checked,
             )
         )
         await self._pipeline.see_session(identity, peer)
@@ -231,9 +253,13 @@ class Gatekeeper:
         settings = self._pipeline.settings
         if settings.upstream is not None and flow.client_conn.proxy_mode.type_name == "reverse":
             return False  # the destination is the operator's choice, not the agent's
-        return is_own_address(
-            flow.request.host, flow.request.port, settings.listen_host, settings.listen_port
-        )
+        # Where this very connection came in: the port may have been chosen by the system.
+        here = flow.client_conn.sockname
+        return is_own_address(flow.request.host, flow.request.port, here[0], here[1])
+
+
+def _is_refused(flow: http.HTTPFlow) -> bool:
+    return flow.response is not None or flow.error is not None
 
 
 def _is_model_socket(flow: http.HTTPFlow) -> bool:

@@ -23,7 +23,7 @@ from proxy.pipeline.judge import call_key
 from proxy.pipeline.waiting import Presence
 from proxy.wire.jsontext import read_strict
 
-_OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
+OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
 _SETTLE_BYTES = 1 << 20  # a longer answer settles by its status alone
 
 
@@ -31,13 +31,20 @@ class ToolRequest:
     """Judges one tool request and settles it by its answer."""
 
     def __init__(
-        self, pipeline: Pipeline, identity: Identity, flow: http.HTTPFlow, body: bytes
+        self,
+        pipeline: Pipeline,
+        identity: Identity,
+        flow: http.HTTPFlow,
+        body: bytes,
+        host: str | None = None,
     ) -> None:
+        """`host`: the name under which rules know the destination, if not the one connected to."""
         self.presence = Presence()
         self._pipeline = pipeline
         self._identity = identity
         self._flow = flow
         self._body = body
+        self._host = host or flow.request.host
         self._key = ""
 
     async def judge(self) -> None:
@@ -79,16 +86,17 @@ class ToolRequest:
         response = self._flow.response
         if not self._key or response is None:
             return
-        raw = response.content or b""
+        raw = response.get_content(strict=False) or b""
         text = raw[:_SETTLE_BYTES].decode("utf-8", "replace") if len(raw) <= _SETTLE_BYTES else ""
         await self._pipeline.results.observe_http(
             self._key,
             ToolResult(call_id=None, name=None, text=text, is_error=response.status_code >= 400),
+            certain=response.status_code < 500,
         )
 
     def _read(self) -> tuple[HttpCall, Call]:
         request = self._flow.request
-        if any(name in request.headers for name in _OVERRIDES):
+        if any(name in request.headers for name in OVERRIDES):
             raise UnjudgeableArguments("a header that overrides the method")
         path, _, raw_query = request.path.partition("?")  # as sent: `routes.py` knows its dodges
         pairs = parse_qsl(raw_query, keep_blank_values=True)
@@ -98,17 +106,17 @@ class ToolRequest:
         body = self._read_body(request.headers.get("content-type", ""))
         http_call = HttpCall(
             method=request.method.upper(),
-            host=request.host,
+            host=self._host,
             path=path,
             query=query,
             headers=tuple((k.lower(), v) for k, v in request.headers.items()),
             body=body,
         )
-        name = self._pipeline.rules.route_name(request.method, request.host, request.path)
+        name = self._pipeline.rules.route_name(request.method, self._host, request.path)
         arguments: Json = {"path": path, "query": query, "body": body}
         call = Call(
             id=None,
-            name=name or f"{request.method} {request.host}{path}",
+            name=name or f"{request.method} {self._host}{path}",
             arguments=arguments,
             provider="http",
             args_sha256=digest(arguments),

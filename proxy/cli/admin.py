@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 import httpx
@@ -35,19 +36,40 @@ class AdminClient:
         return self._ask("POST", path, json=body)
 
     def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        nobody = ConfigurationError(
+            f"no running proxy answers on {self.path}; start one with `checkrein run`, or name "
+            "its socket with --admin PATH"
+        )
+        if not self.path.is_socket():
+            raise nobody
         try:
             transport = httpx.HTTPTransport(uds=str(self.path))
             with httpx.Client(transport=transport, timeout=30.0, trust_env=False) as client:
                 answer = client.request(method, "http://checkrein" + path, **more)
         except httpx.TransportError as error:
-            raise ConfigurationError(
-                f"no running proxy answers on {self.path}; start one with `checkrein run`, or name "
-                "its socket with --admin PATH"
-            ) from error
-        body: dict[str, Any] = answer.json()
+            raise nobody from error
+        try:
+            body: dict[str, Any] = answer.json()
+        except ValueError:
+            raise CheckreinError(
+                f"the proxy on {self.path} answered {answer.status_code}"
+            ) from None
         if answer.status_code >= 400:
             raise CheckreinError(str(body.get("error", answer.status_code)))
         return body
+
+
+def quoted(name: str) -> str:
+    """A name as one part of a path."""
+    return quote(name, safe="")
+
+
+def plain(value: object) -> str:
+    """A text without control characters: an agent wrote it, a human decides by what is shown."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in str(value)
+    )
 
 
 def whoami() -> str:

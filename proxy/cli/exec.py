@@ -59,7 +59,7 @@ def command(
                     f"--rules: a proxy is running already ({client.path}) with rules of its own; "
                     "leave --rules out, or stop it"
                 )
-            client = stack.enter_context(_own_proxy(rules))
+            client = stack.enter_context(_own_proxy(rules, admin))
         status = client.get("/v1/status")
         run = client.post(
             "/v1/credentials", {"session": session, "agent": agent or Path(argv[0]).name}
@@ -115,9 +115,10 @@ def _ca_bundle(own: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _own_proxy(rules: tuple[Path, ...]) -> Iterator[AdminClient]:
+def _own_proxy(rules: tuple[Path, ...], admin: Path | None) -> Iterator[AdminClient]:
     """A proxy for this run alone, with the usual state, log and admin socket (`holds` finds it)."""
-    with started_proxy([f"--rules={path}" for path in rules], admin_socket_path()) as client:
+    socket = admin or admin_socket_path()
+    with started_proxy([f"--rules={path}" for path in rules], socket) as client:
         yield client
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.admin import AdminClient, echo_json, whoami
+from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
 from proxy.cli.options import admin_option
 
 _STATES = ["pending", "approved", "used", "denied", "expired", "abandoned"]
@@ -39,7 +39,7 @@ def list_(*, states: tuple[str, ...], everything: bool, as_json: bool, admin: Pa
         return
     table = Table(box=None, pad_edge=False)
     for column in ("id", "state", "since", "session", "call", "why"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "id")  # to be copied
     for hold in holds:
         why = " ".join(reason["text"] for reason in hold["reasons"])
         cells = (
@@ -50,7 +50,7 @@ def list_(*, states: tuple[str, ...], everything: bool, as_json: bool, admin: Pa
             _call(hold),
             why,
         )
-        table.add_row(*(Text(str(cell)) for cell in cells))
+        table.add_row(*(Text(plain(cell)) for cell in cells))
     Console().print(table)
 
 
@@ -60,32 +60,29 @@ def list_(*, states: tuple[str, ...], everything: bool, as_json: bool, admin: Pa
 @admin_option
 def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
     """Show one hold: the call, why it waits, the budgets, what the session did so far."""
-    hold = AdminClient(admin).get(f"/v1/holds/{hold_id}")
+    hold = AdminClient(admin).get(f"/v1/holds/{quoted(hold_id)}")
     if as_json:
         echo_json(hold)
         return
     click.echo(f"hold {hold['id']}  {hold['state']}  since {hold['created_at']}")
-    click.echo(f"session {hold['session']}   agent {hold['agent']}")
+    click.echo(plain(f"session {hold['session']}   agent {hold['agent']}"))
     click.echo(f"call    {_call(hold)}")
     for reason in hold["reasons"]:
         at = f"  ({reason['file']}:{reason['line']})" if reason["file"] else ""
-        click.echo(f"why     {reason['rule']}: {reason['text']}{at}")
+        click.echo(plain(f"why     {reason['rule']}: {reason['text']}{at}"))
     for budget in hold["budgets"]:
         unit = f" {budget['unit']}" if budget["unit"] else ""
         line = f"{budget['before']} -> {budget['after']} of {budget['limit']}{unit}"
         click.echo(f"budget  {budget['name']}: {line}")
     for effect in hold["effects"]:
         amount = "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
-        click.echo(
-            f"effect  {effect['kind']}{amount} on {effect['target']} ({effect['reversibility']})"
-        )
+        what = f"{effect['kind']}{amount} on {effect['target']} ({effect['reversibility']})"
+        click.echo(plain(f"effect  {what}"))
     click.echo("so far:")
     for entry in hold["timeline"]:
         amount = "" if entry["amount"] is None else f" {entry['amount']} {entry['unit'] or ''}"
-        click.echo(
-            f"  {entry['time']} {entry['call']['name']}: {entry['kind']}{amount} "
-            f"on {entry['target']} [{entry['state']}]"
-        )
+        what = f"{entry['kind']}{amount} on {entry['target']} [{entry['state']}]"
+        click.echo(plain(f"  {entry['time']} {entry['call']['name']}: {what}"))
     if hold["state"] == "pending":
         click.echo(f"expires {hold['expires_at']}; checkrein holds approve {hold['id']}")
 
@@ -117,7 +114,7 @@ def deny(*, hold_id: str, reason: str | None, by: str, as_json: bool, admin: Pat
 def _answer(
     admin: Path | None, hold_id: str, verb: str, body: dict[str, Any], as_json: bool
 ) -> None:
-    hold = AdminClient(admin).post(f"/v1/holds/{hold_id}/{verb}", body)
+    hold = AdminClient(admin).post(f"/v1/holds/{quoted(hold_id)}/{verb}", body)
     if as_json:
         echo_json(hold)
     else:
@@ -127,5 +124,6 @@ def _answer(
 def _call(hold: dict[str, Any]) -> str:
     arguments = hold["call"]["args"]
     if isinstance(arguments, dict):
-        return f"{hold['call']['name']}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
-    return f"{hold['call']['name']}({arguments!r})"
+        shown = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
+        return plain(f"{hold['call']['name']}({shown})")
+    return plain(f"{hold['call']['name']}({arguments!r})")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from proxy.cli.options import Address, Duration, state_option
-from proxy.errors import ConfigurationError
+from proxy.errors import ConfigurationError, LedgerError, LogError
 from proxy.settings import Settings, admin_socket_path, default_state_path
 
 
@@ -75,6 +75,8 @@ def command(
         raise ConfigurationError(
             "--state: PostgreSQL is not part of this version; name a file, for example state.sqlite"
         )
+    if keepalive <= 0:
+        raise ConfigurationError("--keepalive: must be longer than nothing, for example 5s")
     state_path = state or default_state_path()
     settings = Settings(
         state=state_path,
@@ -108,7 +110,10 @@ def command(
             click.echo(f"checkrein: {warning}", err=True)
         sys.stdout.flush()
 
-    asyncio.run(serve(settings, on_ready))
+    try:
+        asyncio.run(serve(settings, on_ready))
+    except (LedgerError, LogError) as error:  # they could not be opened: another path is needed
+        raise ConfigurationError(str(error)) from error
 
 
 def checked_upstream(url: str | None) -> str | None:

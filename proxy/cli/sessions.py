@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.admin import AdminClient, echo_json
+from proxy.cli.admin import AdminClient, echo_json, plain, quoted
 from proxy.cli.options import admin_option
 
 
@@ -36,7 +36,7 @@ def list_(*, as_json: bool, admin: Path | None) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for session in sessions:
-        table.add_row(*(Text(str(session[column])) for column in columns))
+        table.add_row(*(Text(plain(session[column])) for column in columns))
     Console().print(table)
 
 
@@ -46,16 +46,14 @@ def list_(*, as_json: bool, admin: Path | None) -> None:
 @admin_option
 def show(*, session: str, as_json: bool, admin: Path | None) -> None:
     """Show a session's budgets and effects."""
-    view = AdminClient(admin).get(f"/v1/sessions/{session}")
+    view = AdminClient(admin).get(f"/v1/sessions/{quoted(session)}")
     if as_json:
         echo_json(view)
         return
-    click.echo(f"session {view['id']}   agent {view.get('agent', '?')}")
+    click.echo(plain(f"session {view['id']}   agent {view.get('agent', '?')}"))
     for budget in view["budgets"]:
         click.echo(f"budget  {budget['name']}: {budget['used']} used")
     for entry in view["entries"]:
         amount = "" if entry["amount"] is None else f" {entry['amount']} {entry['unit'] or ''}"
-        click.echo(
-            f"{entry['time']} {entry['call']['name']}: {entry['kind']}{amount} on "
-            f"{entry['target']} [{entry['state']}]"
-        )
+        what = f"{entry['kind']}{amount} on {entry['target']} [{entry['state']}]"
+        click.echo(plain(f"{entry['time']} {entry['call']['name']}: {what}"))

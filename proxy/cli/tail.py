@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from proxy.cli.admin import AdminClient, echo_json
+from proxy.cli.admin import AdminClient, echo_json, plain
 from proxy.cli.options import admin_option
 from proxy.errors import ConfigurationError
 from proxy.logtail import follow
@@ -75,35 +75,41 @@ def line_of(record: dict[str, Any]) -> Text:
     kind = str(record.get("type", "?"))
     shown = word or kind
     line = Text()
-    line.append(str(record.get("time", ""))[11:23] + " ", style="dim")
+    _append(line, str(record.get("time", ""))[11:23] + " ", style="dim")
     style = _STYLES.get("error" if kind == "error" else word, "")
-    line.append(f"{'error' if kind == 'error' else shown:<9}", style=style)
-    line.append(f" {kind:<10} ", style="dim")
-    line.append(f"{record.get('session') or '-'} ", style="cyan")
+    _append(line, f"{'error' if kind == 'error' else shown:<9}", style=style)
+    _append(line, f" {kind:<10} ", style="dim")
+    _append(line, f"{record.get('session') or '-'} ", style="cyan")
     call = record.get("call") or {}
     if call:
-        line.append(f"{call.get('name')}({_arguments(call.get('args'))})", style="bold")
+        arguments = f"({_arguments(call['args'])})" if "args" in call else ""
+        _append(line, f"{call.get('name')}{arguments}", style="bold")
     for effect in record.get("effects") or ():
         amount = "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
-        line.append(f" · {effect['kind']}{amount} → {effect['target']}")
+        _append(line, f" · {effect['kind']}{amount} → {effect['target']}")
     if record.get("would") not in (None, "allow"):
-        line.append(f" · would {record['would']}", style="yellow")
+        _append(line, f" · would {record['would']}", style="yellow")
     for reason in record.get("reasons") or ():
-        line.append(f" · {reason['rule']}: {reason['text']}", style="yellow")
+        _append(line, f" · {reason['rule']}: {reason['text']}", style="yellow")
     for budget in record.get("budgets") or ():
-        line.append(
+        _append(
+            line,
             f" · {budget['name']} {budget['before']}→{budget['after']}/{budget['limit']}",
             style="dim",
         )
     hold = record.get("hold")
     if hold:
-        line.append(f" · hold {hold['id']}", style="yellow")
+        _append(line, f" · hold {hold['id']}", style="yellow")
     for name in ("by", "where", "error"):
         if record.get(name):
-            line.append(f" · {name} {record[name]}", style="dim")
+            _append(line, f" · {name} {record[name]}", style="dim")
     if kind == "rules":
-        line.append(f" {record.get('rules')} {', '.join(record.get('files') or ())}")
+        _append(line, f" {record.get('rules')} {', '.join(record.get('files') or ())}")
     return line
+
+
+def _append(line: Text, text: str, style: str = "") -> None:
+    line.append(plain(text), style=style)
 
 
 def _arguments(arguments: Any) -> str:

@@ -75,6 +75,9 @@ def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Sta
         body = await _body(request)
         session = _text(body, "session") or "run-" + secrets.token_hex(6)
         agent = _text(body, "agent") or "agent"
+        for name, value in (("session", session), ("agent", agent)):
+            if not (value.isprintable() and len(value) <= 128):
+                raise ValueError(f"{name!r} must be at most 128 printable characters")
         token = secrets.token_urlsafe(32)
         await pipeline.add_credential(
             Credential(

@@ -36,11 +36,16 @@ class AdminServer:
         try:
             await self._server.serve(sockets=[self._socket])
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                self._path.unlink()
+            self.close()
 
     def stop(self) -> None:
         self._server.should_exit = True
+
+    def close(self) -> None:
+        """Lets go of the socket, also of one that was never served."""
+        self._socket.close()
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
 
 
 def _listen(path: Path) -> socket.socket:
@@ -49,7 +54,12 @@ def _listen(path: Path) -> socket.socket:
     Raises:
         ConfigurationError: another proxy answers on it, or the path cannot be used.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"admin socket {path}: {error.strerror or error}; choose another with --admin PATH"
+        ) from error
     if path.exists():
         _remove_stale(path)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -1,6 +1,6 @@
 """Decision-log records, built here and nowhere else (docs/log.md has the table of fields).
 
-A record leaves out nothing of design.md section 7; `None` stays as null so that a column is always
+A record leaves out none of its type's fields; `None` stays as null so that a column is always
 there. Arguments are redacted before they come near a record, what is derived from them (targets, the
 texts of reasons) here.
 """

@@ -12,7 +12,7 @@ Content-Encoding) and gets events back *in order*:
 
 An all-released response leaves byte for byte. A refused call is stripped and a text that the
 ruling brings stands in its place; it contains the gate's `ref`, by which the next request finds the
-memory again (`../shared` clients notes: strip, remember, restore).
+memory again (docs/design/0004-strip-remember-restore.md).
 """
 
 from __future__ import annotations
