@@ -12,6 +12,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,7 +144,12 @@ class Addon(Gatekeeper):
 
 
 async def serve(settings: Settings, on_ready: Callable[[Service], None]) -> None:
-    """Runs a proxy until SIGTERM or SIGINT."""
+    """Runs a proxy until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: the address to listen on cannot be had.
+    """
+    _try_address(settings)
     service = Service.build(settings)
     opts = options.Options()
     running = LeanMaster(opts)
@@ -163,6 +169,20 @@ async def serve(settings: Settings, on_ready: Callable[[Service], None]) -> None
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
     await running.run()
+
+
+def _try_address(settings: Settings) -> None:
+    """Finds a taken port while the message can still say what to do; mitmproxy's own cannot."""
+    where = (settings.listen_host, settings.listen_port)
+    try:
+        family = socket.getaddrinfo(*where, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--listen {where[0]}:{where[1]}: {error.strerror or error}; choose another address"
+        ) from error
 
 
 def addon_from_environment() -> Addon:

@@ -319,9 +319,7 @@ class Judge:
         tx.record_decision(
             case.key, case.identity, decision.verdict, hold_id, now_ms, before=before
         )
-        if (
-            before is None
-        ):  # of a held call that was approved, the hold's `used` record tells the rest
+        if before is None:  # when a held call passes later, its hold's `used` record tells
             arguments: Json = redact(case.call.arguments)
             emit(
                 decision_record(
