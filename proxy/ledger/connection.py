@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Connection:
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(f"{path}: the ledger cannot be opened: {error}") from error
         try:
-            self._db.execute("PRAGMA journal_mode = WAL")
+            self._into_wal(busy_timeout_s)
             self._db.execute("PRAGMA synchronous = FULL")
             migrate(self._db, path)
         except sqlite3.Error as error:
@@ -50,6 +51,19 @@ class Connection:
         except LedgerError:
             self._db.close()
             raise
+
+    def _into_wal(self, busy_timeout_s: float) -> None:
+        """Switches a new file to WAL: two that do so at once get SQLITE_BUSY without any waiting."""
+        give_up = time.monotonic() + busy_timeout_s
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() >= give_up:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def rows(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
         if self._lost:

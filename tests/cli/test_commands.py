@@ -255,7 +255,7 @@ def test_the_agents_environment(tmp_path: Path) -> None:
     assert not [name for name in made if name.startswith("CHECKREIN_")]
 
 
-def test_exec_hands_on_how_the_command_ended(admin: str, run: Any) -> None:
+def test_exec_refuses_rules_beside_a_running_proxy(admin: str, run: Any) -> None:
     """Without what `exec` needs of a proxy (its listener) nothing is started."""
     marker = [sys.executable, "-c", "print('ran')"]
     outcome = run("exec", "--admin", admin, "--rules", __file__, "--", *marker)

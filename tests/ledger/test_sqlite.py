@@ -63,6 +63,29 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     store.close()
 
 
+def test_many_open_a_new_file_at_once(tmp_path: Path) -> None:
+    """The first switch to WAL is raced for; nobody is turned away."""
+    for attempt in range(20):
+        path = tmp_path / f"{attempt}.sqlite"
+        start = threading.Barrier(4)
+        opened: list[SqliteStore] = []
+
+        def race(
+            path: Path = path, start: threading.Barrier = start, opened: list[SqliteStore] = opened
+        ) -> None:
+            start.wait()
+            opened.append(SqliteStore(path))
+
+        threads = [threading.Thread(target=race) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(opened) == 4
+        for store in opened:
+            store.close()
+
+
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     SqliteStore(path).close()
