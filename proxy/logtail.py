@@ -147,11 +147,19 @@ def _read(line: bytes) -> tuple[dict[str, Json], str]:
     if _encode(pieces) == line:  # as we wrote it: the pieces are canonical, or the hash will tell
         record: dict[str, Json] = {k: msgspec.json.decode(pieces[k]) for k in _CHAIN if k in pieces}
         pieces.pop("hash", None)
-        digest = sha256_hex(_encode_sorted(pieces))
+        digest = sha256_hex(_in_order(pieces))
         if digest == record.get("hash"):
             return record, digest
     record = json.loads(line, object_pairs_hook=_unique)
     return record, sha256_hex(canonical_json({k: v for k, v in record.items() if k != "hash"}))
+
+
+def _in_order(pieces: dict[str, msgspec.Raw]) -> bytes:
+    """Writes canonical pieces with their keys in RFC 8785's order, which is that of UTF-16."""
+    if all(map(str.isascii, pieces)):
+        return _encode_sorted(pieces)
+    by_utf16 = sorted(pieces, key=lambda key: key.encode("utf-16-be"))
+    return _encode({key: pieces[key] for key in by_utf16})
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mitmproxy import options
+from mitmproxy import exceptions, options
 from mitmproxy.utils import asyncio_utils
 
 from proxy.addon.gatekeeper import Gatekeeper
@@ -123,9 +123,24 @@ class Addon(Gatekeeper):
         self._on_ready = on_ready
 
     def load(self, loader: Any) -> None:
-        """mitmproxy: the addon is loaded."""
-        del loader
+        """mitmproxy: the addon is loaded; what would lead round it is switched off."""
         install()
+        # A full mitmproxy carries bytes that are no HTTP, and QUIC.
+        loader.master.options.update(rawtcp=False, http3=False)
+
+    def configure(self, updated: set[str]) -> None:
+        """mitmproxy: options have changed.
+
+        Raises:
+            OptionsError: an option under which a request leaves before it is judged.
+        """
+        from mitmproxy import ctx
+
+        if "stream_large_bodies" in updated and ctx.options.stream_large_bodies:
+            raise exceptions.OptionsError(
+                "stream_large_bodies: a streamed request leaves before it is judged; "
+                "take the option out"
+            )
 
     def running(self) -> None:
         """mitmproxy: the proxy is up."""

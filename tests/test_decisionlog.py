@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.canonical import sha256_hex
@@ -290,6 +290,7 @@ _JSON = st.recursive(
 )
 
 
+@example([{"\ue000": None, "\U00010000": 9007199254740992.0}])
 @given(st.lists(st.dictionaries(st.text(), _JSON), min_size=1, max_size=4))
 def test_whatever_is_written_verifies(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Json]]

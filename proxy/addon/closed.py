@@ -9,10 +9,13 @@ from typing import Any, Protocol
 
 from mitmproxy import http
 
-from proxy.addon.refusals import problem
+from proxy.addon.refusals import api_error
 from proxy.pipeline.texts import upstream_error_text
 
 logger = logging.getLogger("checkrein")
+
+PROTOCOL = "checkrein_protocol"
+"""Key in `flow.metadata`: the `WireProtocol` whose path this is, or None."""
 
 
 class Notes(Protocol):
@@ -34,7 +37,8 @@ def closes[A: Notes](
             await hook(self, flow)
         except Exception as error:
             logger.exception("%s: closed", name)
-            flow.response = problem(503, "checkrein could not judge this request", text(error))
+            # In the API's own error shape where the hook had got so far as to know the API.
+            flow.response = api_error(flow.metadata.get(PROTOCOL), 503, text(error))
             await self.note_failure(name, error)
         except BaseException:
             flow.kill()

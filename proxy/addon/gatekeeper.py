@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from mitmproxy import http
 
 from proxy.addon.clients import profile_of
-from proxy.addon.closed import closes, kills
+from proxy.addon.closed import PROTOCOL, closes, kills
 from proxy.addon.credentials import Credentials, is_own_address
 from proxy.addon.exchange import Exchange
 from proxy.addon.refusals import api_error, problem
@@ -35,7 +35,6 @@ from proxy.wire.encoding import decode_body
 logger = logging.getLogger("checkrein")
 
 _CREDENTIAL = "checkrein_credential"
-_PROTOCOL = "checkrein_protocol"
 _ROUTED = "checkrein_routed"
 
 
@@ -69,7 +68,7 @@ class Gatekeeper:
             )
             return
         protocol = detect.protocol_for(request.method, request.path)
-        flow.metadata[_PROTOCOL] = protocol
+        flow.metadata[PROTOCOL] = protocol
         if "websocket" in request.headers.get("upgrade", "").lower() and _is_model_socket(flow):
             # 426 makes Codex fall back to HTTP at once (a 404 costs it 7 attempts).
             flow.response = api_error(protocol, 426, "Use HTTP: WebSocket is not judged here.")
@@ -84,17 +83,19 @@ class Gatekeeper:
             request.headers["accept-encoding"] = "identity"
         elif request.method not in ("POST", "PUT", "PATCH"):
             flow.metadata[MARK] = PASS
-            flow.request.stream = True
+            flow.request.stream = not _is_unmeasured(request)
 
     # --- the request -------------------------------------------------------------------------------
 
     @closes
     async def request(self, flow: http.HTTPFlow) -> None:
         """Judges the request side."""
+        request = flow.request
+        if request.raw_content and _is_unmeasured(request):
+            request.headers["content-length"] = str(len(request.raw_content))
         if flow.response is not None or flow.metadata.get(MARK) == PASS:
             return
-        request = flow.request
-        protocol: WireProtocol | None = flow.metadata.get(_PROTOCOL)
+        protocol: WireProtocol | None = flow.metadata.get(PROTOCOL)
         try:
             body = decode_body(request.raw_content or b"", request.headers.get("content-encoding"))
         except WireError as error:
@@ -212,10 +213,11 @@ class Gatekeeper:
                 content_encoding=response.headers.get("content-encoding"),
                 status=response.status_code,
             )
-        except CheckreinError as error:
-            text = upstream_error_text(error)
+        except Exception as error:
+            known = isinstance(error, CheckreinError)
+            text = upstream_error_text(error if known else type(error).__name__)
             mark.refusal = (502, mark.protocol.error_body(502, text))
-            logger.error("response: %s", error)
+            logger.error("response: %s", error, exc_info=None if known else error)
             return
         if content_type.lower().startswith("text/event-stream"):
             # What leaves may be shorter or longer than what came, and is decoded.
@@ -236,6 +238,9 @@ class Gatekeeper:
             await self._conclude(flow)
         except CheckreinError as error:
             await self._pipeline.note_error(None, "response", str(error))
+        except Exception as error:  # what is to be let through is decided elsewhere
+            logger.exception("response: not settled")
+            await self.note_failure("response", error)
 
     async def _conclude(self, flow: http.HTTPFlow) -> None:
         mark = flow.metadata.get(MARK)
@@ -256,6 +261,16 @@ class Gatekeeper:
         # Where this very connection came in: the port may have been chosen by the system.
         here = flow.client_conn.sockname
         return is_own_address(flow.request.host, flow.request.port, here[0], here[1])
+
+
+def _is_unmeasured(request: http.Request) -> bool:
+    """Whether only frames tell where a body ends: an HTTP/2 request without a length.
+
+    mitmproxy writes its body to an HTTP/1 server with nothing around it, and the server reads it as
+    the next request, which nobody has judged.
+    """
+    named = request.headers
+    return (request.is_http2 or request.is_http3) and "content-length" not in named
 
 
 def _is_refused(flow: http.HTTPFlow) -> bool:

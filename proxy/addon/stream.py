@@ -84,6 +84,7 @@ class GatedHttpStream(HttpStream):
     """An HTTP stream whose answers pass through a gate."""
 
     _behind = 0
+    _over = False  # the client has its whole answer
 
     @property
     def _mark(self) -> Exchange | ToolRequest | str | None:
@@ -109,7 +110,8 @@ class GatedHttpStream(HttpStream):
             yield from super()._handle_event(event)
         except Exception:
             logger.exception("stream: closed after an unexpected error")
-            yield from self._abort("checkrein: internal error, nothing was let through")
+            if not self._over:  # another stream may have this connection by now
+                yield from self._abort("checkrein: internal error, nothing was let through")
 
     # --- the answer's head -----------------------------------------------------------------------------
 
@@ -139,9 +141,9 @@ class GatedHttpStream(HttpStream):
         while exchange.busy:
             step = GateStep(exchange)
             yield GateStepHook(step)
-            if not step.done:
-                yield from self._abort("checkrein: no verdict was reached")
-                return
+            if not step.done:  # the hook died
+                yield from self._send(exchange.fail("no verdict was reached"))
+                break
             yield from self._send(step.out)
             if exchange.overflow and exchange.busy:
                 yield from self._send(exchange.fail("too much arrived behind a held call"))
@@ -189,9 +191,9 @@ class GatedHttpStream(HttpStream):
             if exchange.stepped is None:
                 step = GateStep(exchange)
                 yield GateStepHook(step)
-                if not step.done:
-                    yield from self._abort("checkrein: no verdict was reached")
-                    return
+                if not step.done:  # the hook died
+                    out = bytearray(exchange.fail("no verdict was reached"))
+                    break
                 data, keepalive = step.out, step.keepalive
             else:
                 data, keepalive = exchange.stepped
@@ -223,6 +225,10 @@ class GatedHttpStream(HttpStream):
         if self.client_state == self.state_done:
             yield from self.flow_done()
 
+    def flow_done(self) -> layer.CommandGenerator[None]:
+        self._over = True
+        yield from super().flow_done()
+
     # --- parts ---------------------------------------------------------------------------------------------
 
     def _send(self, data: bytes) -> Commands:
@@ -242,6 +248,7 @@ class GatedHttpStream(HttpStream):
         exchange.gate = None
         self.flow.response = _own_answer(status, body)
         yield from super().send_response()
+        self.server_state = self.state_errored  # what the upstream had sent already is dropped
 
     def _end_early(self, *, upstream_done: bool) -> Commands:
         """Ends a body whose error has just been sent, properly, and lets go of the upstream."""
@@ -250,16 +257,17 @@ class GatedHttpStream(HttpStream):
                 RequestProtocolError(self.stream_id, "gate closed", ErrorCode.CANCEL),
                 self.context.server,
             )
+        self._over = True
         self.client_state = self.server_state = self.state_errored
         self.flow.live = False
         yield DropStream(self.stream_id)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
 
     def _abort(self, why: str) -> Commands:
+        """Ends it here and now; a client that has no head yet reads 502 and why."""
         if self.client_state != self.state_errored:
-            yield SendHttp(
-                ResponseProtocolError(self.stream_id, why, ErrorCode.KILL), self.context.client
-            )
+            error = ResponseProtocolError(self.stream_id, why, ErrorCode.GENERIC_SERVER_ERROR)
+            yield SendHttp(error, self.context.client)
         if self.server_state not in (self.state_done, self.state_errored):
             yield SendHttp(
                 RequestProtocolError(self.stream_id, why, ErrorCode.CANCEL), self.context.server

@@ -114,9 +114,11 @@ class StreamedChoice:
     current: dict[int | str | None, StreamedCall] = field(default_factory=dict)
     places: dict[int, int] = field(default_factory=dict)  # wire index -> the client's index
     renumbers: bool = False
+    has_role: bool = False  # the stream says whose message this is
 
     def note(self, delta: dict[str, Json]) -> None:
         """Keeps what the message says besides its calls: a refusal needs the whole of it later."""
+        self.has_role = self.has_role or bool(delta.get("role"))
         for key, value in delta.items():
             if value is None or value == "" or key in ("role", "tool_calls", LEGACY):
                 continue

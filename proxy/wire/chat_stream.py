@@ -295,7 +295,12 @@ class ChatStreamGate:
                 changed = True
             else:
                 head = {k: v for k, v in (held.document or {}).items() if k in _HEAD}
-                added: dict[str, Json] = {"role": "assistant", "content": text}
+                added: dict[str, Json] = {"content": text}
+                if not choice.has_role:
+                    # Said once only: openai-python adds the deltas' texts up, the role's too, and
+                    # an agent that echoes "assistantassistant" gets a 400.
+                    added = {"role": "assistant", **added}
+                    choice.has_role = True
                 ahead.append(self._chunk(head or self._head or {}, choice.index, added))
         if finish.at is not None and choice.renumbers and not choice.has_calls_left:
             finish_without_calls(finish.at)

@@ -80,7 +80,9 @@ class ResponsesStreamGate:
                 self._take(frame, events)
         else:
             self._end(events)
-        return self._flush(events)
+        # What stands before the first call leaves before it: a ruling's bytes come behind.
+        first = next((n for n, e in enumerate(events) if isinstance(e, CallFound)), len(events))
+        return [*self._flush(events[:first]), *events[first:]]
 
     def rule(self, key: int, ruling: Ruling) -> list[GateEvent]:
         self._rulings.rule(key, ruling)

@@ -156,14 +156,16 @@ async def test_text_needs_no_hook(make_line: MakeLine, make_request: MakeRequest
 async def test_a_step_that_died_releases_nothing(
     make_line: MakeLine, make_request: MakeRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hook that does not answer ends the stream."""
+    """A hook that does not answer ends the stream, with an error that the client reads."""
     line = make_line()
     monkeypatch.setattr(line.gatekeeper, "gate_step", lambda step: None)
     await line.ask(make_request(body=ASK))
     await line.begin("text/event-stream")
     await line.data(*frames("look_up", "{}"), end=False)
     assert b"look_up" not in line.body
-    assert isinstance(line.to_client[-1], ResponseProtocolError)
+    assert b"no verdict was reached" in line.body
+    assert isinstance(line.to_client[-1], ResponseEndOfMessage)
+    assert any(isinstance(e, RequestProtocolError) for e in line.to_server)
 
 
 async def test_a_stream_cut_in_a_call_leaks_none_of_it(

@@ -307,14 +307,9 @@ def test_reverse(reverse: Line, api: Api, case: str, is_async: bool, stream: boo
     _run(reverse, api, case, is_async, stream)
 
 
-FORWARD_MODES = [(False, True), (True, False)]
-
-
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize(
-    ("is_async", "stream"), FORWARD_MODES, ids=[_name(*mode) for mode in FORWARD_MODES]
-)
+@pytest.mark.parametrize(("is_async", "stream"), MODES, ids=[_name(*mode) for mode in MODES])
 def test_forward_tls(forward: Line, api: Api, case: str, is_async: bool, stream: bool) -> None:
     """As an HTTPS proxy with a credential and its own CA: the same, with TLS on both sides."""
     _run(forward, api, case, is_async, stream)

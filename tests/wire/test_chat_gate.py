@@ -196,6 +196,23 @@ def test_the_memory_comes_before_any_byte_of_the_refused_turn() -> None:
     assert [type(e) for e in events] == [Remember, Emit]
 
 
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [delta(role="assistant", content=""), delta(tool_calls=[piece(0, "{}", id="a", name="f")])],
+        [delta(role="assistant", tool_calls=[piece(0, "{}", id="a", name="f")])],
+        [delta(tool_calls=[piece(0, "{}", id="a", name="f")])],
+    ],
+    ids=["before-the-call", "with-the-call", "never"],
+)
+def test_the_role_is_said_once(frames: list[dict[str, Any]]) -> None:
+    """The SDK adds the deltas' texts up: a role said twice comes back as "assistantassistant"."""
+    ends = delta(finish="tool_calls")
+    run = Run(b"".join(frame(choice) for choice in [*frames, ends]) + DONE, {0})
+    message = sdk(bytes(run.left)).choices[0].message
+    assert (message.role, message.content) == ("assistant", text_of(0))
+
+
 def test_two_choices_are_renumbered_each_on_its_own() -> None:
     body = (
         frame(delta(0, role="assistant"), delta(1, role="assistant"))

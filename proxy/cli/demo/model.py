@@ -55,14 +55,17 @@ class ScriptedModel(Loopback):
         seed: makes ids repeat from run to run; random where none is given.
     """
 
+    chat: type[ChatSpeaker] = ChatSpeaker  # a subclass may speak an API's older forms
+    responses: type[ResponsesSpeaker] = ResponsesSpeaker
+
     def __init__(self, script: Script, *, delay_s: float = 0.0, seed: str | None = None) -> None:
         ids = Ids(seed or secrets.token_hex(8))
         self._script = script
         self._delay_s = delay_s
-        self._responses = ResponsesSpeaker(ids)
+        self._responses = self.responses(ids)
         self.requests: list[Seen] = []
         self.rejected: list[Refused] = []
-        speakers: tuple[Speaker, ...] = (ChatSpeaker(ids), self._responses, AnthropicSpeaker(ids))
+        speakers: tuple[Speaker, ...] = (self.chat(ids), self._responses, AnthropicSpeaker(ids))
         routes = [Route(one.path, self._endpoint(one), methods=["POST"]) for one in speakers]
         routes.append(Route("/v1/conversations", self._conversation, methods=["POST"]))
         super().__init__(Starlette(routes=routes))
