@@ -24,7 +24,7 @@ from proxy.logtail import verify
 from tests.e2e.clients.conftest import Agent, Api, TlsModel
 from tests.e2e.conftest import RULES, Proxy, free_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("async-agents")]  # one proxy serves them all
 
 APIS: tuple[Api, ...] = ("chat", "responses", "anthropic")
 TOOLS = {"allow": "look_up", "block": "forbidden"}  # any other word asks for the refund

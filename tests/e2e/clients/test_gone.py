@@ -26,7 +26,7 @@ from proxy.cli.demo.speech import History, Turn, ask
 from proxy.logtail import verify
 from tests.e2e.conftest import RULES, Proxy, free_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("gone")]  # one proxy serves them all
 
 type Api = Literal["chat", "responses", "anthropic"]
 

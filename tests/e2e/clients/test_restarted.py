@@ -23,7 +23,7 @@ from proxy.logtail import verify
 from tests.e2e.clients.conftest import Agent, Api
 from tests.e2e.conftest import RULES, Proxy, free_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("restarted")]  # one proxy serves them all
 
 
 def script(history: History) -> Turn:
