@@ -61,6 +61,12 @@ class ResponsesJsonGate:
         """A failed response: frameworks raise on its `error`."""
         return encode(failed_response(self._rulings.ref, text))
 
+    @property
+    def response_id(self) -> str | None:
+        """The answer's id, by which a later request may go on from it."""
+        found = self._document.get("id")
+        return found if isinstance(found, str) else None
+
     def _judge(self) -> list[GateEvent]:
         document = self._document = decode_marked(bytes(self._body), "openai.responses: body")
         field = "data" if document.get("object") == "list" else "output"
@@ -76,8 +82,7 @@ class ResponsesJsonGate:
             raise WireError(f"openai.responses: body: {field} is not a list")
         self._items = items
         events: list[GateEvent] = []
-        response_id = document.get("id")
-        response_id = response_id if isinstance(response_id, str) else None
+        response_id = self.response_id
         for at, item in enumerate(items):
             role = role_of(item)
             if role is Role.CLIENT:
@@ -101,11 +106,10 @@ class ResponsesJsonGate:
         document = self._document
         field = "data" if document.get("object") == "list" else "output"
         if field == "output":
-            found = document.get("id")
             memory = remember(
                 self._rulings,
                 [item for item in self._items if isinstance(item, dict)],
-                response_id=found if isinstance(found, str) else None,
+                response_id=self.response_id,
                 conversation=conversation_id(document.get("conversation")) or self._conversation,
             )
             events.append(Remember(memory))

@@ -88,6 +88,11 @@ class ResponsesStreamGate:
         self._rulings.rule(key, ruling)
         return self._flush([])
 
+    @property
+    def response_id(self) -> str | None:
+        """The answer's id, by which a later request may go on from it."""
+        return self._id
+
     def keepalive(self) -> bytes:
         """Returns a `keepalive` event, as the API itself sends them, or a comment where none fits.
 

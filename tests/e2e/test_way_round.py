@@ -268,3 +268,19 @@ def test_what_was_spent_survives_a_kill(start_proxy: StartProxy, upstream: Upstr
         assert calls_in(ask(client, base, REFUND)) == []
     budgets = proxy.records("decision")[-1]["budgets"]
     assert [b["before"] for b in budgets if b["name"] == "refunds"] == [90]
+
+
+def test_a_chain_of_responses_is_one_session(forward: Proxy, upstream: Upstream) -> None:
+    """A client that names no session stays in one by `previous_response_id`."""
+    headers = {"x-call": REFUND, "authorization": "Bearer key-1"}
+    given: list[list[str]] = []
+    previous: str | None = None
+    with through(forward) as client:
+        for turn in range(3):
+            body = {"model": "m", "input": f"turn {turn}", "previous_response_id": previous}
+            url = f"http://127.0.0.1:{upstream.port}/v1/responses"
+            answer = client.post(url, json=body, headers=headers).json()
+            previous = answer["id"]
+            given.append([item["type"] for item in answer["output"]])
+    assert given == [["function_call"], ["function_call"], ["message"]]
+    assert len({r["session"] for r in forward.records("decision")}) == 1
