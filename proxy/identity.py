@@ -40,6 +40,7 @@ BODY_HINTS = ("session_id", "conversation", "prompt_cache_key", "user_id")
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _PRINTABLE = re.compile(r"[\x21-\x7e]{1,128}")
+_SIGV4 = re.compile(r"\s*AWS4-[A-Z0-9-]+\s.*?Credential=([^/\s,]+)/", re.IGNORECASE)
 _SCHEME = re.compile(r"bearer(?:[ \t]+|$)", re.IGNORECASE)
 
 
@@ -48,6 +49,7 @@ class Claims:
     """All that one request says about who sent it."""
 
     headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
+    query_keys: tuple[str, ...] = ()  # API keys in the query (Gemini's `?key=`)
     peer: str = "unknown"  # the client's address, without the port
     credential: tuple[str, str] | None = None  # (session, agent) of a verified credential
     hints: Mapping[str, str] = field(default_factory=dict)  # from the body (ParsedRequest.hints)
@@ -74,6 +76,7 @@ def _agent(claims: Claims) -> tuple[str, Trust]:
     if claims.credential is not None:
         return claims.credential[1], Trust.CREDENTIAL
     keys = {_key(claims.headers[header]) for header in _KEY_HEADERS if header in claims.headers}
+    keys.update(key.strip() for key in claims.query_keys)
     keys.discard("")
     # Of two keys only one is looked at upstream; the other would be a name of the agent's choice.
     if claims.key_is_checked and len(keys) == 1:
@@ -100,7 +103,12 @@ def _session(claims: Claims, agent: str) -> tuple[str, Trust]:
 
 
 def _key(header: str) -> str:
-    """The key in a header, however its scheme is written: another spelling is no other agent."""
+    """The key in a header, however its scheme is written: another spelling is no other agent.
+
+    An AWS signature is another one each time; the access key in it is who signs.
+    """
+    if signed := _SIGV4.match(header):
+        return signed[1]
     return _SCHEME.sub("", header.strip(), count=1).strip()
 
 

@@ -165,7 +165,7 @@ class Exchange:
 
     async def conclude(self, status: int) -> None:
         """The answer has been given: link its id to the session, spend what was for one use."""
-        response_id = getattr(self.gate, "response_id", None)
+        response_id = self.gate.response_id if self.gate is not None else None
         if response_id and self.identity.session_trust <= Trust.CONTENT:
             await self._pipeline.link("response:" + response_id, self.identity.session)
         conversation = self.request.hints.get("conversation") if self.request is not None else None

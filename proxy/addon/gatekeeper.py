@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
 
 from mitmproxy import http
 
 from proxy.addon.clients import profile_of
 from proxy.addon.closed import PROTOCOL, closes, kills
-from proxy.addon.credentials import Credentials, is_own_address
+from proxy.addon.credentials import is_own_address
 from proxy.addon.exchange import Exchange
+from proxy.addon.identification import Identification
 from proxy.addon.refusals import api_error, problem
+from proxy.addon.signatures import is_signed
+from proxy.addon.sockets import Sockets, wants_socket
 from proxy.addon.stream import MARK, PASS, GateStep
 from proxy.addon.tool_request import OVERRIDES, ToolRequest
 from proxy.errors import CheckreinError, WireError
-from proxy.identity import Claims, identify
-from proxy.model import Identity
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.texts import upstream_error_text
 from proxy.wire import detect
@@ -34,7 +34,6 @@ from proxy.wire.encoding import decode_body
 
 logger = logging.getLogger("checkrein")
 
-_CREDENTIAL = "checkrein_credential"
 _ROUTED = "checkrein_routed"
 
 
@@ -43,7 +42,9 @@ class Gatekeeper:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._credentials = Credentials(pipeline)
+        self._who = Identification(pipeline)
+        self._sockets = Sockets()
+        self.addons = [self._sockets]  # mitmproxy calls their hooks too
 
     # --- before the request's body ---------------------------------------------------------------
 
@@ -55,13 +56,13 @@ class Gatekeeper:
                 403, "No way in here", "checkrein carries no traffic to itself."
             )
             return
-        await self._credentials.of_connection(flow)
+        await self._who.of_connection(flow)
 
     @closes
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Finds out whose protocol this is before a body is read."""
         request = flow.request
-        flow.metadata[_CREDENTIAL] = await self._credentials.of_request(flow)
+        await self._who.of_request(flow)
         if self._is_own(flow):
             flow.response = problem(
                 403, "No way in here", "checkrein carries no traffic to itself."
@@ -69,9 +70,8 @@ class Gatekeeper:
             return
         protocol = detect.protocol_for(request.method, request.path)
         flow.metadata[PROTOCOL] = protocol
-        if "websocket" in request.headers.get("upgrade", "").lower() and _is_model_socket(flow):
-            # 426 makes Codex fall back to HTTP at once (a 404 costs it 7 attempts).
-            flow.response = api_error(protocol, 426, "Use HTTP: WebSocket is not judged here.")
+        if wants_socket(request) and (refusal := self._sockets.refusal(flow, protocol)):
+            flow.response = refusal
             return
         if detect.is_batch(request.path):
             # Calls in a batch's results would reach the agent through a file nobody judges.
@@ -80,7 +80,8 @@ class Gatekeeper:
         routed = self._routed(request)
         flow.metadata[_ROUTED] = routed
         if protocol is not None or routed is not None:
-            request.headers["accept-encoding"] = "identity"
+            if not is_signed(request):
+                request.headers["accept-encoding"] = "identity"
         elif request.method not in ("POST", "PUT", "PATCH"):
             flow.metadata[MARK] = PASS
             flow.request.stream = not _is_unmeasured(request)
@@ -127,7 +128,7 @@ class Gatekeeper:
                 flow.response = api_error(protocol, 400, upstream_error_text(error))
                 await self._pipeline.note_error(None, "request", str(error))
                 return
-        identity = await self._identify(flow, parsed)
+        identity = await self._who.identify(flow, parsed)
         exchange = Exchange(
             self._pipeline,
             protocol,
@@ -139,6 +140,8 @@ class Gatekeeper:
         if parsed is not None:
             await self._pipeline.results.observe(identity, parsed.results)
             memories = await self._pipeline.memory.recall(protocol.name, parsed.remembered_by)
+            if is_signed(flow.request):
+                memories = []  # a changed body would break the signature: what was stripped stays so
             if memories and (restored := protocol.restore(parsed, memories)) is not None:
                 flow.request.headers.pop("content-encoding", None)
                 flow.request.content = restored
@@ -146,7 +149,7 @@ class Gatekeeper:
         flow.metadata[MARK] = exchange
 
     async def _tool_request(self, flow: http.HTTPFlow, body: bytes, host: str) -> None:
-        identity = await self._identify(flow, None, key_is_checked=False)
+        identity = await self._who.identify(flow, key_is_checked=False)
         tool = ToolRequest(self._pipeline, identity, flow, body, host)
         flow.metadata[MARK] = tool
         await tool.judge()
@@ -162,33 +165,6 @@ class Gatekeeper:
             if any(self._pipeline.rules.route(m.strip(), host, request.path) for m in methods):
                 return host
         return None
-
-    async def _identify(
-        self, flow: http.HTTPFlow, parsed: ParsedRequest | None, *, key_is_checked: bool = True
-    ) -> Identity:
-        peer = str(flow.client_conn.peername[0])
-        hints: Mapping[str, str] = parsed.hints if parsed is not None else {}
-        linked = None
-        previous = hints.get("previous_response_id")
-        if (
-            parsed is None and key_is_checked
-        ):  # a stored answer is fetched again: its id is in the path
-            previous = flow.request.path.partition("?")[0].rstrip("/").rpartition("/")[2]
-        if previous:
-            linked = await self._pipeline.linked_session("response:" + previous)
-        identity = identify(
-            Claims(
-                headers={k.lower(): v for k, v in flow.request.headers.items()},
-                peer=peer,
-                credential=flow.metadata.get(_CREDENTIAL),
-                hints=hints,
-                linked_session=linked,
-                opening=parsed.opening if parsed is not None else "",
-                key_is_checked=key_is_checked,
-            )
-        )
-        await self._pipeline.see_session(identity, peer)
-        return identity
 
     # --- the answer ------------------------------------------------------------------------------------
 
@@ -219,7 +195,7 @@ class Gatekeeper:
             mark.refusal = (502, mark.protocol.error_body(502, text))
             logger.error("response: %s", error, exc_info=None if known else error)
             return
-        if content_type.lower().startswith("text/event-stream"):
+        if mark.gate is not None and mark.gate.streams:
             # What leaves may be shorter or longer than what came, and is decoded.
             response.headers.pop("content-length", None)
             response.headers.pop("content-encoding", None)
@@ -275,9 +251,3 @@ def _is_unmeasured(request: http.Request) -> bool:
 
 def _is_refused(flow: http.HTTPFlow) -> bool:
     return flow.response is not None or flow.error is not None
-
-
-def _is_model_socket(flow: http.HTTPFlow) -> bool:
-    """Whether a WebSocket would carry a model API: Responses (Codex), Realtime."""
-    path = flow.request.path.partition("?")[0].rstrip("/")
-    return detect.protocol_for("POST", path) is not None or path.endswith("/realtime")

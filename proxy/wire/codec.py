@@ -95,6 +95,17 @@ class ResponseGate(Protocol):
     """The gate over one response body."""
 
     @property
+    def streams(self) -> bool:
+        """Whether parts leave before the whole has come: the glue then sends the head at once.
+
+        A gate that does not stream is fed the whole body, and may still change the status.
+        """
+
+    @property
+    def response_id(self) -> str | None:
+        """The answer's own id, once it is known and if requests can name it; it links sessions."""
+
+    @property
     def pending(self) -> Sequence[int]:
         """Keys of the calls that wait for a ruling, oldest first."""
 
@@ -142,8 +153,22 @@ class ParsedRequest:
     remembered_by: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The request line of an exchange, as codecs look at it to tell whether it is theirs."""
+
+    method: str  # upper case
+    path: str  # as the most lenient server reads it: decoded, lower case, no slashes at its ends
+    raw_path: str  # as on the request line, without the query
+    query: str  # as on the request line, without the "?"
+
+
 class WireProtocol(Protocol):
-    """One model API."""
+    """One model API.
+
+    Where the path says what the body does not (Gemini's and Bedrock's model and method), the codec's
+    `claims` returns an instance that knows it; `name` is the API's all the same.
+    """
 
     name: str  # "openai.chat"
 

@@ -1,6 +1,7 @@
 """Which protocol an exchange speaks, told by its path, else by the shape of its body.
 
-What belongs here: the table of paths. Hosts say nothing: gateways and `--upstream` serve every API
+What belongs here: who is asked, in which order, and the paths of the three APIs that many others serve
+too (Chat, Responses, Messages); every other codec says in its own `claims` which targets are its. Hosts say nothing: gateways and `--upstream` serve every API
 from anywhere. A path is read as a lenient server would read it (percent-decoded, slashes collapsed,
 case and a trailing slash ignored), so that another spelling of a gated path is gated too.
 
@@ -22,14 +23,48 @@ from urllib.parse import unquote
 
 from proxy.errors import WireError
 from proxy.model import Json
-from proxy.wire import anthropic, chat, responses
-from proxy.wire.codec import WireProtocol
+from proxy.wire.anthropic import protocol as anthropic
+from proxy.wire.assistants import protocol as assistants
+from proxy.wire.bedrock import protocol as bedrock
+from proxy.wire.chat import protocol as chat
+from proxy.wire.codec import Target, WireProtocol
+from proxy.wire.cohere import protocol as cohere
+from proxy.wire.gemini import protocol as gemini
+from proxy.wire.interactions import protocol as interactions
 from proxy.wire.jsontext import decode_object
+from proxy.wire.mistral import protocol as mistral
+from proxy.wire.ollama import protocol as ollama
+from proxy.wire.responses import protocol as responses
 
 PROTOCOLS: Mapping[str, WireProtocol] = MappingProxyType(
-    {p.name: p for p in (chat.PROTOCOL, responses.PROTOCOL, anthropic.PROTOCOL)}
+    {
+        p.name: p
+        for p in (
+            chat.PROTOCOL,
+            responses.PROTOCOL,
+            anthropic.PROTOCOL,
+            *gemini.PROTOCOLS,
+            *interactions.PROTOCOLS,
+            *bedrock.PROTOCOLS,
+            *mistral.PROTOCOLS,
+            *cohere.PROTOCOLS,
+            *ollama.PROTOCOLS,
+            *assistants.PROTOCOLS,
+        )
+    }
 )
 """Every protocol by its name."""
+
+_CLAIMS = (
+    gemini.claims,
+    interactions.claims,
+    bedrock.claims,
+    mistral.claims,
+    cohere.claims,
+    ollama.claims,
+    assistants.claims,
+)
+"""Asked in this order, before the paths below; each looks at the target alone."""
 
 # The last segments of a path. What stands ahead of them is a gateway's own affair.
 _CHAT = re.compile(r"(?:.*/)?chat/completions(?:/(?P<id>[^/]+))?")
@@ -54,7 +89,12 @@ def protocol_for(method: str, path: str, body_hint: bytes | None = None) -> Wire
     method = method.upper()
     if method in ("OPTIONS", "DELETE"):
         return None
+    raw_path, _, query = path.partition("?")
     where = normalised(path)
+    target = Target(method=method, path=where, raw_path=raw_path, query=query)
+    for claims in _CLAIMS:
+        if found_protocol := claims(target):
+            return found_protocol
     if _MESSAGES.fullmatch(where):
         return anthropic.PROTOCOL if method not in _READS else None
     if found := _CHAT.fullmatch(where):

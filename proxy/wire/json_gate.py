@@ -58,6 +58,14 @@ class JsonGate(ABC):
         self._refused: dict[int, str] = {}
         self._ended = False
 
+    @property
+    def streams(self) -> bool:
+        return False
+
+    @property
+    def response_id(self) -> str | None:
+        return None
+
     @abstractmethod
     def find_calls(self, document: dict[str, Json]) -> Sequence[Found]:
         """Returns the calls in order of appearance.

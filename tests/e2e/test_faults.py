@@ -108,17 +108,17 @@ FAULTS = {
     "requestheaders": ("proxy.wire.detect:protocol_for", "raise"),
     "requestheaders-credential": ("proxy.addon.credentials:Credentials.of_request", "raise"),
     "request-identity": (GATEKEEPER + "identify", "raise"),
-    "request-codec": ("proxy.wire.chat:ChatProtocol.parse_request", "raise"),
+    "request-codec": ("proxy.wire.chat.protocol:ChatProtocol.parse_request", "raise"),
     "request-session": ("proxy.pipeline.core:Pipeline.see_session", "ledger"),
     "request-results": ("proxy.pipeline.results:Results.observe", "ledger"),
     "responseheaders": ("proxy.addon.exchange:Exchange.open", "raise"),
-    "gate-made": ("proxy.wire.chat:ChatProtocol.gate", "raise"),
+    "gate-made": ("proxy.wire.chat.protocol:ChatProtocol.gate", "raise"),
     "gate-step": ("proxy.addon.exchange:Exchange.step", "raise"),
     "gate-step-inside": ("proxy.addon.exchange:Exchange._handle", "raise"),
     "feed": ("proxy.addon.exchange:Exchange.feed", "raise"),
     "decode": ("proxy.wire.encoding:ContentDecoder.feed", "raise"),
-    "stream-codec": ("proxy.wire.chat_stream:ChatStreamGate.feed", "raise"),
-    "stream-codec-ruled": ("proxy.wire.chat_stream:ChatStreamGate.rule", "raise"),
+    "stream-codec": ("proxy.wire.chat.stream_gate:ChatStreamGate.feed", "raise"),
+    "stream-codec-ruled": ("proxy.wire.chat.stream_gate:ChatStreamGate.rule", "raise"),
     "json-codec": ("proxy.wire.json_gate:JsonGate.feed", "raise"),
     "json-codec-ruled": ("proxy.wire.json_gate:JsonGate.rule", "raise"),
     "rules": ("proxy.policy.ruleset:RuleSet.assess", "raise"),
@@ -171,7 +171,7 @@ def switch(proxy: Proxy) -> Iterator[Path]:
     path.unlink(missing_ok=True)
 
 
-RESTORE = "proxy.wire.chat:ChatProtocol.restore"
+RESTORE = "proxy.wire.chat.protocol:ChatProtocol.restore"
 
 
 def turn_on(switch: Path, target: str, kind: str) -> None:

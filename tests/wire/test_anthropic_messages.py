@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from proxy.errors import WireError
-from proxy.wire.anthropic import PROTOCOL
+from proxy.wire.anthropic.protocol import PROTOCOL
 from proxy.wire.codec import (
     CallFound,
     CallSeen,

@@ -17,7 +17,7 @@ import pytest
 
 from proxy.canonical import digest
 from proxy.model import Call
-from proxy.wire.anthropic import PROTOCOL
+from proxy.wire.anthropic.protocol import PROTOCOL
 from proxy.wire.codec import (
     CallFound,
     CallSeen,

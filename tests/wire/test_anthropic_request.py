@@ -11,7 +11,7 @@ import pytest
 from proxy.canonical import digest
 from proxy.errors import WireError
 from proxy.model import ToolResult
-from proxy.wire.anthropic import PROTOCOL
+from proxy.wire.anthropic.protocol import PROTOCOL
 from proxy.wire.codec import ParsedRequest
 
 REF = "cr_" + "34" * 16

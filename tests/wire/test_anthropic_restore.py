@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from proxy.wire.anthropic import PROTOCOL
+from proxy.wire.anthropic.protocol import PROTOCOL
 from proxy.wire.codec import RefusedCall, RefusedResponse
 
 REF = "cr_" + "cd" * 16

@@ -12,7 +12,7 @@ import pytest
 
 from proxy.errors import WireError
 from proxy.model import Call
-from proxy.wire.anthropic import PROTOCOL
+from proxy.wire.anthropic.protocol import PROTOCOL
 from proxy.wire.codec import (
     CallFound,
     CallSeen,

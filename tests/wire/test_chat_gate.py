@@ -12,7 +12,7 @@ import pytest
 from openai import APIError, OpenAI
 
 from proxy.errors import WireError
-from proxy.wire.chat import PROTOCOL
+from proxy.wire.chat.protocol import PROTOCOL
 from proxy.wire.codec import CallFound, Emit, GateEvent, Refuse, Release, Remember, ResponseGate
 
 REF = "cr_" + "0f" * 16

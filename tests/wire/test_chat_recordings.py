@@ -14,7 +14,7 @@ import httpx2
 import pytest
 from openai import OpenAI
 
-from proxy.wire.chat import PROTOCOL
+from proxy.wire.chat.protocol import PROTOCOL
 from proxy.wire.codec import CallFound, Emit, GateEvent, Refuse, Release, Remember, Ruling
 
 REF = "cr_" + "ab" * 16

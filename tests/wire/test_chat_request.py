@@ -10,7 +10,7 @@ import pytest
 
 from proxy.canonical import digest
 from proxy.errors import WireError
-from proxy.wire.chat import PROTOCOL
+from proxy.wire.chat.protocol import PROTOCOL
 from proxy.wire.codec import (
     CallFound,
     Emit,

@@ -31,7 +31,7 @@ from proxy.wire.codec import (
     Remember,
     ResponseGate,
 )
-from proxy.wire.responses import PROTOCOL
+from proxy.wire.responses.protocol import PROTOCOL
 
 REF = "cr_" + "0" * 32
 TEXT = f"checkrein refused this call ({REF})."

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from proxy.wire.codec import CallFound, Refuse, RefusedResponse, Release, Remember
-from proxy.wire.responses import PROTOCOL
+from proxy.wire.responses.protocol import PROTOCOL
 
 REF = "cr_" + "b" * 32
 TEXT = f"refused: budget refunds ({REF})"

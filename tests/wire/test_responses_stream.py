@@ -12,8 +12,8 @@ import pytest
 from proxy.errors import WireError
 from proxy.model import Call
 from proxy.wire.codec import CallFound, CallSeen, Emit, Refuse, RefusedResponse, Release, Remember
-from proxy.wire.responses import PROTOCOL
-from proxy.wire.responses_stream import ResponsesStreamGate
+from proxy.wire.responses.protocol import PROTOCOL
+from proxy.wire.responses.stream_gate import ResponsesStreamGate
 
 REF = "cr_" + "a" * 32
 TEXT = f"refused by rule x ({REF})"

@@ -1,7 +1,7 @@
 """OpenAI Responses as the demo's model speaks it: the server side of a conversation's state.
 
 What a request names (`previous_response_id`, `conversation`) is put in front of its input, and the
-whole is checked by `responses_history`. Frames are in `responses_frames`.
+whole is checked by `responses_history`. Frames are in `responses.frames`.
 https://platform.openai.com/docs/guides/conversation-state (read 2026-11).
 """
 

@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from proxy.errors import WireError
 from proxy.model import Call, Json
-from proxy.wire.anthropic_blocks import (
+from proxy.wire.anthropic.blocks import (
     block_type,
     call_of,
     is_call,

@@ -1,6 +1,6 @@
 """One Responses request, parsed once: results, tools, texts, and the names it gives its session.
 
-What belongs here: reading only; `responses_restore` writes. Unknown items and parts are passed
+What belongs here: reading only; `restore` writes. Unknown items and parts are passed
 over: the provider judges them, not we. Shapes:
 https://platform.openai.com/docs/api-reference/responses/create (read 2026-11).
 """
@@ -15,8 +15,8 @@ from proxy.errors import WireError
 from proxy.model import Json, ToolDefinition, ToolResult
 from proxy.wire.codec import REF_PATTERN, ParsedRequest
 from proxy.wire.jsontext import decode_object
-from proxy.wire.responses_items import PROVIDER, Role, answer_key, call_key, call_of, role_of
-from proxy.wire.responses_memory import conversation_id
+from proxy.wire.responses.items import PROVIDER, Role, answer_key, call_key, call_of, role_of
+from proxy.wire.responses.memory import conversation_id
 
 _REF = re.compile(REF_PATTERN)
 # Fresh in every request, so no part of what a tool is.

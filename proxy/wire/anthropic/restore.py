@@ -24,8 +24,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from proxy.model import Json
-from proxy.wire.anthropic_blocks import PROVIDER, is_call, is_client_call, refusal_text
-from proxy.wire.anthropic_request import blocks_of
+from proxy.wire.anthropic.blocks import PROVIDER, is_call, is_client_call, refusal_text
+from proxy.wire.anthropic.request import blocks_of
 from proxy.wire.codec import ParsedRequest, RefusedCall, RefusedResponse
 from proxy.wire.jsontext import encode
 

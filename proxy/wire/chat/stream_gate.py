@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 from proxy.errors import WireError
 from proxy.model import Json
-from proxy.wire.chat_assembly import LEGACY, Round, StreamedCall, StreamedChoice, memory_of
-from proxy.wire.chat_calls import (
+from proxy.wire.chat.assembly import LEGACY, Round, StreamedCall, StreamedChoice, memory_of
+from proxy.wire.chat.calls import (
     CUT_OFF,
     cut_off_text,
     error_document,
@@ -25,7 +25,7 @@ from proxy.wire.chat_calls import (
     list_or_empty,
     object_or_none,
 )
-from proxy.wire.chat_frames import (
+from proxy.wire.chat.frames import (
     Events,
     Finish,
     Held,
@@ -63,6 +63,14 @@ class ChatStreamGate:
         self._response_ids: list[str] = []
         self._error: WireError | None = None
         self._ended = False
+
+    @property
+    def streams(self) -> bool:
+        return True
+
+    @property
+    def response_id(self) -> str | None:
+        return None  # no request of this API names an answer
 
     @property
     def pending(self) -> Sequence[int]:

@@ -13,7 +13,7 @@ from proxy.canonical import digest
 from proxy.model import Call, Json
 from proxy.wire.codec import Refuse, RefusedCall, RefusedResponse, Release, Ruling
 from proxy.wire.jsontext import call_from_text, is_ambiguous
-from proxy.wire.responses_items import (
+from proxy.wire.responses.items import (
     PROVIDER,
     arguments_of,
     message_id,

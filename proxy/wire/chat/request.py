@@ -3,7 +3,7 @@
 What belongs here: one reading of a request body, quick enough for every turn (a history of 2 MB comes
 again with each). Only what is needed is decoded: tool definitions stay raw until their bytes are new,
 and the digest of an old call's arguments is kept from turn to turn. The body itself is kept, raw,
-under `RAW` in `ParsedRequest.document`: `chat_restore` splices it and leaves all other bytes alone.
+under `RAW` in `ParsedRequest.document`: `restore` splices it and leaves all other bytes alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from proxy.canonical import digest
 from proxy.errors import WireError
 from proxy.model import Json, ToolDefinition, ToolResult
-from proxy.wire.chat_calls import PROVIDER, make_call
+from proxy.wire.chat.calls import PROVIDER, make_call
 from proxy.wire.codec import REF_PATTERN, ParsedRequest
 
 RAW = "raw body"

@@ -1,7 +1,7 @@
 """OpenAI's Chat Completions API, and the many that speak it.
 
-What belongs here: which part reads what. Requests are read by `chat_request` and made whole by
-`chat_restore`; answers pass `chat_stream` or `chat_json`; how a call looks is in `chat_calls`.
+What belongs here: which part reads what. Requests are read by `request` and made whole by
+`restore`; answers pass `stream_gate` or `json_gate`; how a call looks is in `calls`.
 
 Source: https://platform.openai.com/docs/api-reference/chat (read 2026-11).
 """
@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from proxy.errors import WireError
-from proxy.wire import chat_request, chat_restore
-from proxy.wire.chat_calls import PROVIDER, error_document
-from proxy.wire.chat_json import ChatJsonGate
-from proxy.wire.chat_stream import ChatStreamGate
+from proxy.wire.chat import request as chat_request
+from proxy.wire.chat import restore as chat_restore
+from proxy.wire.chat.calls import PROVIDER, error_document
+from proxy.wire.chat.json_gate import ChatJsonGate
+from proxy.wire.chat.stream_gate import ChatStreamGate
 from proxy.wire.codec import ParsedRequest, RefusedResponse, ResponseGate, WireProtocol
 from proxy.wire.jsontext import encode
 

@@ -18,7 +18,7 @@ import msgspec
 
 from proxy.errors import WireError
 from proxy.model import Json
-from proxy.wire.chat_request import RAW, message_text
+from proxy.wire.chat.request import RAW, message_text
 from proxy.wire.codec import ParsedRequest, RefusedCall, RefusedResponse
 from proxy.wire.jsontext import encode
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from proxy.errors import WireError
 from proxy.model import Call, Json
-from proxy.wire.chat_calls import (
+from proxy.wire.chat.calls import (
     PROVIDER,
     function_kind,
     history_message,

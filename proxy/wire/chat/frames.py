@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from proxy.errors import WireError
 from proxy.model import Json
-from proxy.wire.chat_assembly import LEGACY, Round, StreamedCall, StreamedChoice
+from proxy.wire.chat.assembly import LEGACY, Round, StreamedCall, StreamedChoice
 from proxy.wire.codec import Emit, GateEvent
 from proxy.wire.sse import Frame
 

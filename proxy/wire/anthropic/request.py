@@ -17,7 +17,7 @@ import msgspec
 from proxy.canonical import digest
 from proxy.errors import WireError
 from proxy.model import Json, ToolDefinition, ToolResult
-from proxy.wire.anthropic_blocks import PROVIDER, is_client_call
+from proxy.wire.anthropic.blocks import PROVIDER, is_client_call
 from proxy.wire.codec import REF_PATTERN, ParsedRequest
 from proxy.wire.jsontext import decode_object
 

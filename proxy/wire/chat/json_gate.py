@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from proxy.model import Json
-from proxy.wire.chat_calls import (
+from proxy.wire.chat.calls import (
     CUT_OFF,
     PROVIDER,
     cut_off_text,

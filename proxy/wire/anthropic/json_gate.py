@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from proxy.errors import WireError
 from proxy.model import Call, Json
-from proxy.wire.anthropic_blocks import (
+from proxy.wire.anthropic.blocks import (
     block_type,
     call_of,
     is_call,

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 from proxy.errors import WireError
 from proxy.model import Json
-from proxy.wire.anthropic_assembly import Block, BlockState
-from proxy.wire.anthropic_blocks import memory
-from proxy.wire.anthropic_frames import WHAT as _WHAT
-from proxy.wire.anthropic_frames import (
+from proxy.wire.anthropic.assembly import Block, BlockState
+from proxy.wire.anthropic.blocks import memory
+from proxy.wire.anthropic.frames import WHAT as _WHAT
+from proxy.wire.anthropic.frames import (
     check_is_event_stream,
     is_whole,
     text_frames,
@@ -78,6 +78,14 @@ class MessageStreamGate:
         self._started = False  # message_start has left
         self._ended = False
         self._broken = False
+
+    @property
+    def streams(self) -> bool:
+        return True
+
+    @property
+    def response_id(self) -> str | None:
+        return None  # no request of this API names an answer
 
     @property
     def pending(self) -> Sequence[int]:

@@ -1,8 +1,8 @@
 """The OpenAI Responses API as a `WireProtocol`: the parts put together.
 
 What belongs here: which gate reads which answer, and the shape of an error. Items are in
-`responses_items`, the gates in `responses_stream` and `responses_json`, requests in
-`responses_request`, the way back of refused calls in `responses_restore`.
+`items`, the gates in `stream_gate` and `json_gate`, requests in
+`request`, the way back of refused calls in `restore`.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from proxy.wire.codec import (
     WireProtocol,
 )
 from proxy.wire.jsontext import encode
-from proxy.wire.responses_items import PROVIDER
-from proxy.wire.responses_json import ResponsesJsonGate
-from proxy.wire.responses_memory import conversation_id
-from proxy.wire.responses_request import parse_request
-from proxy.wire.responses_restore import restore
-from proxy.wire.responses_stream import ResponsesStreamGate
+from proxy.wire.responses.items import PROVIDER
+from proxy.wire.responses.json_gate import ResponsesJsonGate
+from proxy.wire.responses.memory import conversation_id
+from proxy.wire.responses.request import parse_request
+from proxy.wire.responses.restore import restore
+from proxy.wire.responses.stream_gate import ResponsesStreamGate
 
 
 class ErrorGate:
     """The gate over an answer that is an error: no client reads calls out of it."""
 
     pending: Sequence[int] = ()
+    streams = False
+    response_id = None
 
     def feed(self, data: bytes) -> list[GateEvent]:
         return [Emit(data)] if data else []

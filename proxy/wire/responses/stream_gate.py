@@ -24,9 +24,9 @@ from proxy.errors import WireError
 from proxy.model import Json
 from proxy.wire.codec import CallFound, CallSeen, Emit, GateEvent, Remember, Ruling
 from proxy.wire.jsontext import Ambiguous, decode_marked, decode_object, encode
-from proxy.wire.responses_items import Role, call_of, role_of, signature
-from proxy.wire.responses_json import failed_response, patched_items
-from proxy.wire.responses_memory import Rulings, Slot, conversation_id, remember
+from proxy.wire.responses.items import Role, call_of, role_of, signature
+from proxy.wire.responses.json_gate import failed_response, patched_items
+from proxy.wire.responses.memory import Rulings, Slot, conversation_id, remember
 from proxy.wire.sse import Frame, SseReader, frame_bytes
 
 _WHERE = "openai.responses: event stream"
@@ -87,6 +87,10 @@ class ResponsesStreamGate:
     def rule(self, key: int, ruling: Ruling) -> list[GateEvent]:
         self._rulings.rule(key, ruling)
         return self._flush([])
+
+    @property
+    def streams(self) -> bool:
+        return True
 
     @property
     def response_id(self) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from proxy.errors import WireError
 from proxy.model import Json
-from proxy.wire.anthropic_blocks import stop_reason_after, text_block
+from proxy.wire.anthropic.blocks import stop_reason_after, text_block
 from proxy.wire.jsontext import decode_marked, encode
 from proxy.wire.sse import Frame, frame_bytes
 

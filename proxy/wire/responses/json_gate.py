@@ -14,8 +14,8 @@ from proxy.errors import WireError
 from proxy.model import Json
 from proxy.wire.codec import CallFound, CallSeen, Emit, GateEvent, Remember, Ruling
 from proxy.wire.jsontext import Ambiguous, decode_marked, encode
-from proxy.wire.responses_items import Role, call_of, role_of
-from proxy.wire.responses_memory import Rulings, Slot, conversation_id, remember
+from proxy.wire.responses.items import Role, call_of, role_of
+from proxy.wire.responses.memory import Rulings, Slot, conversation_id, remember
 
 MAX_BODY_BYTES = 256 << 20
 
@@ -60,6 +60,10 @@ class ResponsesJsonGate:
     def fail(self, text: str) -> bytes:
         """A failed response: frameworks raise on its `error`."""
         return encode(failed_response(self._rulings.ref, text))
+
+    @property
+    def streams(self) -> bool:
+        return False
 
     @property
     def response_id(self) -> str | None:

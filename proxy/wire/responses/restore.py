@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from proxy.model import Json
 from proxy.wire.codec import ParsedRequest, RefusedCall, RefusedResponse
 from proxy.wire.jsontext import encode
-from proxy.wire.responses_items import (
+from proxy.wire.responses.items import (
     answer_key,
     arguments_of,
     call_key,
@@ -25,8 +25,8 @@ from proxy.wire.responses_items import (
     message_id,
     output_items,
 )
-from proxy.wire.responses_memory import conversation_id
-from proxy.wire.responses_request import is_message, items_of
+from proxy.wire.responses.memory import conversation_id
+from proxy.wire.responses.request import is_message, items_of
 
 type Item = dict[str, Json]
 

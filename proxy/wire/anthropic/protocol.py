@@ -1,7 +1,7 @@
 """The Anthropic Messages API as one protocol: what belongs to no single room of it.
 
-`anthropic_request` reads and restores requests, `anthropic_stream` and `anthropic_json` gate the
-answers, `anthropic_blocks` knows content blocks. Here is the choice between them, and errors in the
+`request` reads and restores requests, `stream_gate` and `json_gate` gate the
+answers, `blocks` knows content blocks. Here is the choice between them, and errors in the
 vendor's shape: https://docs.claude.com/en/api/errors (the SDK's mapping is tested).
 """
 
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from proxy.errors import WireError
-from proxy.wire.anthropic_blocks import PROVIDER
-from proxy.wire.anthropic_json import MessageGate
-from proxy.wire.anthropic_request import parse_request
-from proxy.wire.anthropic_restore import restore
-from proxy.wire.anthropic_stream import MessageStreamGate
+from proxy.wire.anthropic.blocks import PROVIDER
+from proxy.wire.anthropic.json_gate import MessageGate
+from proxy.wire.anthropic.request import parse_request
+from proxy.wire.anthropic.restore import restore
+from proxy.wire.anthropic.stream_gate import MessageStreamGate
 from proxy.wire.codec import ParsedRequest, RefusedResponse, ResponseGate, WireProtocol
 from proxy.wire.jsontext import encode
 

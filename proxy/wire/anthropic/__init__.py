@@ -1,0 +1,1 @@
+"""Anthropic's Messages API; `protocol.py` says which part reads what."""

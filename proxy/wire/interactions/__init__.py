@@ -1,0 +1,1 @@
+"""Google's Interactions API; `protocol.py` says which part reads what."""

@@ -1,0 +1,1 @@
+"""Mistral's API, where it differs from Chat Completions; `protocol.py` says which part reads what."""

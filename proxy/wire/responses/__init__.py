@@ -1,0 +1,1 @@
+"""OpenAI's Responses API; `protocol.py` says which part reads what."""
