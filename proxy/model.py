@@ -59,6 +59,14 @@ class Reversibility(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+def derived_id(name: str, args_sha256: str) -> str:
+    """Returns the id that stands for a call without one: its result is found by name and arguments.
+
+    Equal calls share it; the n-th result in a history is then the n-th call's.
+    """
+    return f"{name}:{args_sha256[:16]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One tool call as one side shows it.
@@ -79,6 +87,7 @@ class Call:
     executor: str = "client"  # "provider": a server-side tool; seen and logged, cannot be held
     namespace: str | None = None  # MCP server label and the like
     fault: str | None = None
+    id_is_derived: bool = False  # the wire has none: `id` is `derived_id`
 
 
 @dataclass(frozen=True, slots=True)
