@@ -1,15 +1,17 @@
 """Which protocol an exchange speaks, told by its path, else by the shape of its body.
 
-What belongs here: who is asked, in which order, and the paths of the three APIs that many others serve
-too (Chat, Responses, Messages); every other codec says in its own `claims` which targets are its. Hosts say nothing: gateways and `--upstream` serve every API
-from anywhere. A path is read as a lenient server would read it (percent-decoded, slashes collapsed,
+What belongs here: who is asked, in which order, and the paths of the three APIs that many others
+serve too (Chat, Responses, Messages); every other codec says in its own `claims` which targets are
+its. Hosts say nothing: gateways and `--upstream` serve every API from anywhere. A path is read as a lenient server would read it (percent-decoded, slashes collapsed,
 case and a trailing slash ignored), so that another spelling of a gated path is gated too.
 
 Not gated, since no call can stand in their answers: `/messages/count_tokens`, `/responses/input_tokens`
-(numbers), `/responses/{id}/input_items` (what the agent sent itself), chat completions that are
-listed. Gated: `/responses/{id}` (GET: a stored answer, POST: never), `/responses/{id}/cancel` and
-`/responses/compact`, which answer with output items. Batches (`is_batch`) answer later, elsewhere
-and as a file of many answers: no gate reads them, so whoever asks has to refuse them. Vertex and Bedrock paths are not known yet.
+(numbers), `/responses/{id}/input_items` and `/chat/completions/{id}/messages` (what the agent sent
+itself). Gated: `/responses/{id}` (GET: a stored answer, POST: never), `/responses/{id}/cancel` and
+`/responses/compact`, which answer with output items; stored chat completions, listed too; xAI's
+`/chat/deferred-completion/{id}`; the items of a conversation (`responses.stored`). Batches (`is_batch`)
+answer later, elsewhere and as a file of many answers: no gate reads them, so whoever asks has to
+refuse them.
 """
 
 from __future__ import annotations
@@ -29,12 +31,14 @@ from proxy.wire.bedrock import protocol as bedrock
 from proxy.wire.chat import protocol as chat
 from proxy.wire.codec import Target, WireProtocol
 from proxy.wire.cohere import protocol as cohere
+from proxy.wire.cohere.bare import BareChat
 from proxy.wire.gemini import protocol as gemini
 from proxy.wire.interactions import protocol as interactions
 from proxy.wire.jsontext import decode_object
 from proxy.wire.mistral import protocol as mistral
 from proxy.wire.ollama import protocol as ollama
 from proxy.wire.responses import protocol as responses
+from proxy.wire.responses.stored import StoredItemsProtocol
 
 PROTOCOLS: Mapping[str, WireProtocol] = MappingProxyType(
     {
@@ -68,11 +72,19 @@ _CLAIMS = (
 
 # The last segments of a path. What stands ahead of them is a gateway's own affair.
 _CHAT = re.compile(r"(?:.*/)?chat/completions(?:/(?P<id>[^/]+))?")
+_DEFERRED = re.compile(r"(?:.*/)?chat/deferred-completion/[^/]+")
+_ITEMS = re.compile(r"(?:.*/)?conversations/(?P<id>[^/]+)/items(?:/[^/]+)?")
 _BARE_CHAT = re.compile(r"(?:.*/)?v1/chat")
 _RESPONSES = re.compile(r"(?:.*/)?responses(?:/(?P<id>[^/]+)(?:/(?P<tail>[^/]+))?)?")
 _MESSAGES = re.compile(r"(?:.*/)?v1/messages")
 
-_BATCHES = re.compile(r"(?:.*/)?v1/(?:messages/)?batches(?:/.*)?")
+_BATCHES = re.compile(
+    r"(?:.*/)?v1(?:alpha|beta)?[0-9]*/(?:messages/)?batches(?:/.*)?"
+    r"|(?:.*/)?v1/batch/jobs(?:/.*)?"  # Mistral
+    r"|(?:.*/)?batchpredictionjobs(?:/.*)?"  # Vertex
+    r"|model-invocation-jobs?(?:/.*)?"  # Bedrock
+    r"|.*:(?:async)?batchgeneratecontent"
+)
 
 _NO_ANSWER = frozenset({"input_tokens"})
 _READS = frozenset({"GET", "HEAD"})
@@ -98,15 +110,20 @@ def protocol_for(method: str, path: str, body_hint: bytes | None = None) -> Wire
     if _MESSAGES.fullmatch(where):
         return anthropic.PROTOCOL if method not in _READS else None
     if found := _CHAT.fullmatch(where):
-        # GET /chat/completions/{id} answers a stored completion with its calls; without id a list.
-        return chat.PROTOCOL if (method not in _READS or found["id"]) else None
+        # With an id a stored completion with its calls; GET without one a list of them.
+        return chat.STORED if found["id"] else chat.PROTOCOL
+    if _DEFERRED.fullmatch(where):
+        return chat.STORED
+    if (found := _ITEMS.fullmatch(where)) and method in _READS:
+        return StoredItemsProtocol(found["id"])
     if found := _RESPONSES.fullmatch(where):
         return _of_responses(method, found["id"], found["tail"])
-    if _BARE_CHAT.fullmatch(where) and body_hint is not None:
+    if _BARE_CHAT.fullmatch(where) and method not in _READS:
         # writer.com speaks Chat here; Cohere's old API has the same path and says `message`.
-        document = _object(body_hint)
+        document = _object(body_hint) if body_hint is not None else None
         if document is not None and "messages" in document and "model" in document:
             return chat.PROTOCOL
+        return cohere.V1 if document is not None and "message" in document else BareChat()
     return None
 
 

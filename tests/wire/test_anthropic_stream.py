@@ -475,7 +475,7 @@ def test_interleaved_blocks(size: int) -> None:
         ),
         pytest.param(call(0, "t1", "{}"), "outside a message", id="before-the-start"),
         pytest.param(start() + end() + call(0, "t1", "{}"), "outside a message", id="after-stop"),
-        pytest.param(start() + start(), "inside a message", id="two-starts"),
+        pytest.param(start() + start("msg_2"), "inside a message", id="two-starts"),
         pytest.param(
             start().replace(b'"content": []', b'"content": [{"type": "tool_use"}]'),
             "empty array",
@@ -541,3 +541,16 @@ def test_refusal_text_is_escaped_and_never_empty() -> None:
     odd = Refuse('line\nbreak "quote" \u2028 \U0001f600')
     assert by_sdk(sent(drive(TWO, 1 << 20, {"t1": odd}))).content[1].text == odd.text
     assert by_sdk(sent(drive(TWO, 1 << 20, {"t1": Refuse(" ")}))).content[1].text.strip()
+
+
+def test_the_same_empty_message_start_twice_passes() -> None:
+    """Gateways repeat the head; with another id or after a block it stays an error."""
+    body = start() + start() + frame("message_stop")
+    gate = PROTOCOL.gate(content_type="text/event-stream", status=200, ref=REF, request=None)
+    events = [*gate.feed(body), *gate.feed(b"")]
+    assert b"".join(e.data for e in events if isinstance(e, Emit)) == body
+    text = frame("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    for odd in (start() + start("msg_2"), start() + text + start()):
+        gate = PROTOCOL.gate(content_type="text/event-stream", status=200, ref=REF, request=None)
+        with pytest.raises(WireError, match="inside a message"):
+            gate.feed(odd)

@@ -26,7 +26,7 @@ def name_of(protocol: object) -> str | None:
         ("POST", "/api/v1/chat/completions", CHAT),
         ("POST", "/openai/deployments/x/chat/completions?api-version=1", CHAT),
         ("GET", "/v1/chat/completions/chatcmpl-1", CHAT),
-        ("GET", "/v1/chat/completions", None),
+        ("GET", "/v1/chat/completions", CHAT),
         ("POST", "/v1/completions", None),
         ("POST", "/v1/responses", RESPONSES),
         ("POST", "/responses", RESPONSES),
@@ -72,13 +72,13 @@ def test_paths(method: str, path: str, expected: str | None) -> None:
     ("body", "expected"),
     [
         pytest.param(b'{"model": "palmyra", "messages": []}', CHAT, id="writer"),
-        pytest.param(b'{"model": "command-r", "message": "hi"}', None, id="cohere"),
-        pytest.param(None, None, id="unknown"),
-        pytest.param(b"oops", None, id="no-json"),
+        pytest.param(b'{"model": "command-r", "message": "hi"}', "cohere.v1", id="cohere"),
+        pytest.param(None, "cohere.v1", id="unknown"),
+        pytest.param(b"oops", "cohere.v1", id="no-json"),
     ],
 )
 def test_a_path_that_needs_the_body(body: bytes | None, expected: str | None) -> None:
-    """Two vendors use /v1/chat; only one of them speaks Chat there."""
+    """Two vendors use /v1/chat; until the body is there, a protocol that tells by it stands in."""
     assert name_of(protocol_for("POST", "/v1/chat", body)) == expected
 
 
@@ -147,20 +147,17 @@ def test_batches(path: str, expected: bool) -> None:
 
 def test_protocols_by_name() -> None:
     """Memories and log records name protocols."""
-    assert {name: p.name for name, p in PROTOCOLS.items()} == {
-        n: n for n in (CHAT, RESPONSES, ANTHROPIC)
-    }
+    assert all(name == protocol.name for name, protocol in PROTOCOLS.items())
+    assert {CHAT, RESPONSES, ANTHROPIC} < set(PROTOCOLS)
 
 
 @pytest.mark.skipif(not WIRE.exists(), reason="shared/data/wire is not here")
 def test_recordings() -> None:
-    """Every recorded exchange of the three protocols is known by its path, every other one is not."""
+    """Every recorded exchange is known by its path, but for those that carry no call (embeddings)."""
     for line in WIRE.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         body = (row["request_body"] or "").encode()
         found = name_of(protocol_for(row["method"], urlsplit(row["url"]).path, body))
-        wanted = row["provider_format"]
-        if wanted in PROTOCOLS:
-            assert found == wanted, row["url"]
-        elif found is not None:
-            assert (wanted, found) == ("mistral", CHAT), row["url"]
+        wanted = row["subformat"]
+        names = {"mistral": CHAT, "gemini": "google.gemini", "ollama.generate": "ollama.chat"}
+        assert found == names.get(wanted, wanted), row["url"]

@@ -479,3 +479,22 @@ def test_keepalive_is_ignored_by_the_sdk_wherever_it_stands() -> None:
     assert b'"keepalive"' in out
     assert final_kinds(out) == ["reasoning", "function_call"]
     list(sdk(out).responses.create(model="m", input="x", stream=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [("tool_search_call", False), ("apply_patch_call", True)],
+    ids=["a search's call_id changes", "another call's must not"],
+)
+def test_call_id_of_added_and_done(kind: str, fault: bool) -> None:
+    """The API itself renames a client's tool search between `added` and `done`."""
+    item = {"type": kind, "id": "i1", "status": "completed", "execution": "client"}
+    item |= {"arguments": {"goal": "g"}} if kind == "tool_search_call" else {"operation": {}}
+    frames = b""
+    for name, call_id in (("added", "call_a"), ("done", "call_b")):
+        event = {"type": f"response.output_item.{name}", "output_index": 0}
+        event["item"] = item | {"call_id": call_id}
+        frames += f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+    gate = ResponsesStreamGate(REF)
+    found = [e.call for e in gate.feed(frames) if isinstance(e, CallFound)]
+    assert [(c.id, c.fault is not None) for c in found] == [("call_b", fault)]

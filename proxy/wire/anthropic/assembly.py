@@ -51,6 +51,8 @@ class Block:
 
     def delta(self, delta: dict[str, Json], what: str) -> None:
         kind = delta.get("type")
+        if not isinstance(kind, str | None):
+            raise WireError(f"{what}: expected a string - at $.delta.type")
         if kind == "input_json_delta":
             fragment = delta.get("partial_json")
             if not isinstance(fragment, str):

@@ -189,8 +189,6 @@ class MessageStreamGate:
             raise WireError(f"{_WHAT}: an object has the same key twice - in a {kind} event")
 
     def _message_start(self, frame: Frame, document: dict[str, Json]) -> _Item:
-        if self._message is not None and not self._message.stopped:
-            raise WireError(f"{_WHAT}: a message starts inside a message")
         head = document.get("message")
         if not isinstance(head, dict):
             raise WireError(f"{_WHAT}: expected an object - at $.message")
@@ -199,6 +197,12 @@ class MessageStreamGate:
             # Streams open with an empty `content`; SDKs would take a full one as it is, unseen by us.
             raise WireError(f"{_WHAT}: expected an empty array - at $.message.content")
         message_id = head.get("id")
+        open_message = self._message
+        if open_message is not None and not open_message.stopped:
+            # Gateways send the same empty start twice; of a message with blocks no SDK's reading is sure.
+            if open_message.blocks or open_message.response_id != message_id:
+                raise WireError(f"{_WHAT}: a message starts inside a message")
+            return _Item(frame.raw, open_message, starts=True)
         self._message = _Message(message_id if isinstance(message_id, str) else None)
         return _Item(frame.raw, self._message, starts=True)
 

@@ -1,1 +1,1 @@
-"""OpenAI's Assistants API: runs that ask for tool outputs, and stored conversations; `protocol.py` says which part reads what."""
+"""OpenAI's Assistants API: runs that ask for tool outputs; `protocol.py` says which part reads what."""

@@ -4,15 +4,23 @@ What belongs here: which fragment belongs to which call, and what a choice's mes
 One *round* is all calls of one choice up to its finish reason; they are complete together, because
 nothing earlier in a Chat stream says that a call is.
 
-A fragment names its call by `index`. Vendors bend that: Cerebras puts two calls on one index (the id
-changes), others leave the index out (each fragment with another id, or with a name and no id, begins
-a call), some repeat id and name in every fragment.
+A fragment names its call by `index`. Vendors bend that: Cerebras, SGLang, Dynamo and LiteLLM put two
+calls on one index (id and name change), Gemini leaves the index out (each fragment with another id, or
+with a name and no id, begins a call), some repeat id and name in every fragment, vLLM's later fragments
+have an empty id (https://github.com/InternLM/lmdeploy/issues/3412,
+https://github.com/ai-dynamo/dynamo/pull/4723, https://github.com/BerriAI/litellm/issues/21331,
+https://github.com/openai/openai-python/issues/2806; read 2026-11).
+
+Clients read these in two ways: by id, and by index alone (openai-python's accumulator adds up all that
+stands on one index). What the second way could run, and the first does not find, is a fault: a call
+without a name, a new id without a name on a known index, and calls that share an index where one of them
+has no object of its own as arguments (two objects in a row are no JSON, so nobody runs those).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from proxy.errors import WireError
 from proxy.model import Call, Json
@@ -45,6 +53,9 @@ class StreamedCall:
     refusal: str | None = None
     ruled: bool = False
     cut_off: bool = False  # refused because it is not whole; not worth remembering
+    named: int = 0  # in how many pieces the name came
+    repeated: bool = False
+    fault: str | None = None  # why clients may read it differently
     restored_id: str = ""  # the id under which a history can carry it
 
     def add(self, kind: str | None, body: dict[str, Json], where: str) -> None:
@@ -53,8 +64,12 @@ class StreamedCall:
                 raise WireError(f"{where}: a fragment of type {kind} in a call of type {self.kind}")
             self.kind = kind
         name = text_or_none(body.get("name"), f"{where}.name")
-        if name and name != self.name:  # some repeat the whole name in every fragment
-            self.name += name
+        if name and name == self.name:  # some repeat the whole name in every fragment
+            self.repeated = True
+        elif name:
+            self.name, self.named = self.name + name, self.named + 1
+        if self.repeated and self.named > 1:
+            self.fault = "the name of the call came in pieces and as a whole"
         arguments = body.get("input" if self.kind == "custom" else "arguments")
         if isinstance(arguments, str):
             if arguments:
@@ -70,13 +85,15 @@ class StreamedCall:
         return _whole("".join(self.texts)) if self.value is None else self.value
 
     def to_call(self, response_id: str | None) -> Call:
-        return make_call(
+        call = make_call(
             self.arguments(),
             kind=self.kind or "function",
             call_id=self.id,
             name=self.name,
             response_id=response_id,
         )
+        fault = self.fault or (None if self.name else "the call has no name")
+        return call if fault is None else replace(call, arguments=None, fault=fault)
 
     def body(self) -> dict[str, Json]:
         key = "input" if self.kind == "custom" else "arguments"
@@ -126,7 +143,10 @@ class StreamedChoice:
 
     def message(self) -> dict[str, Json]:
         """The fields noted: texts and lists joined, else the last value stands."""
-        return {key: _joined(values) for key, values in self.fields.items()}
+        made = {key: _joined(values) for key, values in self.fields.items()}
+        if isinstance(details := made.get("reasoning_details"), list):
+            made["reasoning_details"] = _whole_details(details)
+        return made
 
     def fragment(self, entry: dict[str, Json], where: str) -> StreamedCall:
         """Adds one entry of `delta.tool_calls` to its call."""
@@ -139,6 +159,8 @@ class StreamedChoice:
         call = self.current.get(index)
         if call is None or self._begins(call, call_id, body, index):
             call = self._begin(index, index)
+        elif call_id is not None and call.id not in (None, call_id):
+            call.fault = "the id of the call changed inside it"
         call.id = call.id or call_id
         call.add(kind, body, where)
         call.extra |= {k: v for k, v in entry.items() if k not in _OWN and v is not None}
@@ -155,7 +177,7 @@ class StreamedChoice:
         call: StreamedCall, call_id: str | None, body: dict[str, Json], index: int | None
     ) -> bool:
         if call_id is not None and call.id is not None:
-            return call_id != call.id
+            return call_id != call.id and (index is None or bool(body.get("name")))
         return index is None and bool(body.get("name")) and bool(call.name)
 
     def _begin(self, key: int | str | None, index: int | None) -> StreamedCall:
@@ -172,6 +194,7 @@ class StreamedChoice:
         self.current.clear()
         if closed is not None:
             closed.reason, closed.closed = reason, True
+            _fault_shared(closed.calls)
         return closed
 
     def settle(self, settled: Round) -> None:
@@ -196,6 +219,20 @@ class StreamedChoice:
         return [call for call in self.done if call.refusal is not None and not call.cut_off]
 
 
+def _fault_shared(calls: Sequence[StreamedCall]) -> None:
+    """Faults calls of one round that could be read as one call together; no index is read as 0."""
+    groups: dict[int | None, list[StreamedCall]] = {}
+    for call in calls:
+        if call.kind != "legacy_function":
+            groups.setdefault(call.index, []).append(call)
+    mixed = None in groups and len(groups) > 1  # some have an index, some have none
+    for group in groups.values():
+        apart = all(c.value is not None or "".join(c.texts).lstrip()[:1] == "{" for c in group)
+        if mixed or (len(group) > 1 and not apart):
+            for call in group:
+                call.fault = call.fault or "calls share one index and could be read as one"
+
+
 _OWN = frozenset({"index", "id", "type", "function", "custom"})
 
 
@@ -206,6 +243,34 @@ def _joined(values: list[Json]) -> Json:
         parts = ([{"type": "text", "text": v}] if isinstance(v, str) else v for v in values)
         return [item for part in parts if isinstance(part, list) for item in part]
     return values[-1]
+
+
+def _whole_details(details: list[Json]) -> list[Json]:
+    """OpenRouter's reasoning blocks, made whole of their fragments, which share type and index.
+
+    Source: https://openrouter.ai/docs/use-cases/reasoning-tokens (read 2026-11).
+    """
+    made: list[Json] = []
+    for one in details:
+        last = made[-1] if made else None
+        if not (
+            isinstance(one, dict)
+            and isinstance(last, dict)
+            and one.get("index") is not None
+            and (one.get("type"), one["index"]) == (last.get("type"), last.get("index"))
+        ):
+            made.append(dict(one) if isinstance(one, dict) else one)
+            continue
+        for key, value in one.items():
+            if value is None:
+                continue
+            if key in _GROWING and isinstance(value, str) and isinstance(last.get(key), str):
+                value = last[key] + value
+            last[key] = value
+    return made
+
+
+_GROWING = frozenset({"text", "summary", "data"})
 
 
 def _whole(text: str) -> str:

@@ -7,10 +7,14 @@ What belongs here: the three spellings of a call and the finish reasons around t
 - `tool_calls[]` of type `custom`: `{"id", "type", "custom": {"name", "input"}}`; `input` is free text.
 - `function_call`: `{"name", "arguments"}`, the legacy form, without an id.
 
+What the provider ran itself stands in none of these (`executed_calls`).
+
 Source: https://platform.openai.com/docs/api-reference/chat/object (read 2026-11).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from proxy.errors import WireError
 from proxy.model import Call, Json
@@ -74,6 +78,31 @@ def make_call(
     if arguments is None or isinstance(arguments, str):
         return call_from_text(arguments or "", **fields)
     return call_from_value(arguments, **fields)
+
+
+def executed_calls(
+    message: dict[str, Json], response_id: str | None, where: str
+) -> list[tuple[Json, Call]]:
+    """Returns what the provider ran itself, each with its index.
+
+    Groq's compound systems and built-in tools say so in `executed_tools`:
+    https://console.groq.com/docs/tool-use/built-in-tools (read 2026-11).
+    """
+    made: list[tuple[Json, Call]] = []
+    ran = list_or_empty(message.get("executed_tools"), f"{where}.executed_tools")
+    for n, entry in enumerate(ran):
+        if not isinstance(entry, dict):
+            continue
+        name = entry.get("name") or entry.get("type")
+        call = make_call(
+            entry.get("arguments"),
+            kind="executed_tool",
+            call_id=entry["id"] if isinstance(entry.get("id"), str) else None,
+            name=name if isinstance(name, str) else "executed_tool",
+            response_id=response_id,
+        )
+        made.append((entry.get("index", n), replace(call, executor="provider")))
+    return made
 
 
 def text_or_none(value: Json, where: str) -> str | None:

@@ -1,7 +1,8 @@
 """The gate over a Chat Completions answer that is one JSON object.
 
 What belongs here: where calls stand in `choices[*].message`, and how they are taken out. `delta` is
-looked at as well: a body that carries one would be read by somebody.
+looked at as well: a body that carries one would be read by somebody. A list of stored completions
+(`GET /chat/completions`) is so many of them; each has its own id, under which its calls were decided.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from proxy.wire.chat.calls import (
     PROVIDER,
     cut_off_text,
     error_document,
+    executed_calls,
     finish_without_calls,
     function_kind,
     history_message,
@@ -35,6 +37,7 @@ class _Place:
     choice: dict[str, Json]
     message: dict[str, Json]
     entry: dict[str, Json] | None
+    response_id: str | None
 
 
 class ChatJsonGate(JsonGate):
@@ -44,16 +47,18 @@ class ChatJsonGate(JsonGate):
         super().__init__(what="openai.chat response", status=status)
         self._ref = ref
         self._places: list[_Place] = []
-        self._response_id: str | None = None
 
     def find_calls(self, document: dict[str, Json]) -> Sequence[Found]:
-        response_id = document.get("id")
-        self._response_id = response_id if isinstance(response_id, str) else None
         found: list[Found] = []
-        for place, where in _places(document):
-            self._places.append(place)
-            found.append(self._found_at(place, where))
-        return found
+        ran: list[Found] = []
+        for message, choice, response_id, where in _messages(document):
+            for place, at in _places(message, choice, response_id, where):
+                self._places.append(place)
+                found.append(self._found_at(place, at))
+            ran += [
+                Found(call, seen=True) for _, call in executed_calls(message, response_id, where)
+            ]
+        return [*found, *ran]  # a call's place is known by its position
 
     def _found_at(self, place: _Place, where: str) -> Found:
         if place.entry is None:
@@ -69,7 +74,7 @@ class ChatJsonGate(JsonGate):
             kind=kind,
             call_id=call_id or None,
             name=text_or_none(inner.get("name"), f"{where}.name") or "",
-            response_id=self._response_id,
+            response_id=place.response_id,
         )
         reason = place.choice.get("finish_reason")
         return Found(
@@ -84,8 +89,9 @@ class ChatJsonGate(JsonGate):
         originals: list[Json] = []
         gone: list[RefusedCall] = []
         keys = [f"ref:{self._ref}"]
-        if self._response_id:
-            keys.append(f"response:{self._response_id}")
+        for place in self._places:
+            if place.response_id and f"response:{place.response_id}" not in keys:
+                keys.append(f"response:{place.response_id}")
         for message in self._messages():
             at = [n for n, place in enumerate(self._places) if place.message is message]
             lost = [n for n in at if n in refused]
@@ -166,18 +172,32 @@ class ChatJsonGate(JsonGate):
         return encode(error_document(text))
 
 
-def _places(document: dict[str, Json]) -> Iterator[tuple[_Place, str]]:
-    for n, item in enumerate(list_or_empty(document.get("choices"), "openai.chat: $.choices")):
-        where = f"openai.chat: $.choices[{n}]"
-        choice = object_or_none(item, where) or {}
-        for carrier in ("message", "delta"):
-            message = object_or_none(choice.get(carrier), f"{where}.{carrier}")
-            if message is None:
-                continue
-            calls = f"{where}.{carrier}.tool_calls"
-            for k, value in enumerate(list_or_empty(message.get("tool_calls"), calls)):
-                entry = object_or_none(value, f"{calls}[{k}]")
-                if entry is not None:
-                    yield _Place(choice, message, entry), f"{calls}[{k}]"
-            if message.get("function_call") is not None:
-                yield _Place(choice, message, None), f"{where}.{carrier}.function_call"
+def _messages(
+    document: dict[str, Json],
+) -> Iterator[tuple[dict[str, Json], dict[str, Json], str | None, str]]:
+    """Yields each message with its choice and the id of its completion."""
+    stored = document.get("data")
+    listed = stored if isinstance(stored, list) else []
+    for k, completion in enumerate([document, *(one for one in listed if isinstance(one, dict))]):
+        base = "openai.chat: $" if k == 0 else f"openai.chat: $.data[{k - 1}]"
+        found = completion.get("id")
+        response_id = found if isinstance(found, str) else None
+        for n, item in enumerate(list_or_empty(completion.get("choices"), f"{base}.choices")):
+            where = f"{base}.choices[{n}]"
+            choice = object_or_none(item, where) or {}
+            for carrier in ("message", "delta"):
+                message = object_or_none(choice.get(carrier), f"{where}.{carrier}")
+                if message is not None:
+                    yield message, choice, response_id, f"{where}.{carrier}"
+
+
+def _places(
+    message: dict[str, Json], choice: dict[str, Json], response_id: str | None, where: str
+) -> Iterator[tuple[_Place, str]]:
+    calls = f"{where}.tool_calls"
+    for k, value in enumerate(list_or_empty(message.get("tool_calls"), calls)):
+        entry = object_or_none(value, f"{calls}[{k}]")
+        if entry is not None:
+            yield _Place(choice, message, entry, response_id), f"{calls}[{k}]"
+    if message.get("function_call") is not None:
+        yield _Place(choice, message, None, response_id), f"{where}.function_call"

@@ -17,7 +17,7 @@ from proxy.wire.chat.calls import PROVIDER, error_document
 from proxy.wire.chat.json_gate import ChatJsonGate
 from proxy.wire.chat.stream_gate import ChatStreamGate
 from proxy.wire.codec import ParsedRequest, RefusedResponse, ResponseGate, WireProtocol
-from proxy.wire.jsontext import encode
+from proxy.wire.jsontext import decode_object, encode
 
 
 class ChatProtocol:
@@ -47,4 +47,13 @@ class ChatProtocol:
         return encode(error_document(text))
 
 
+class StoredChatProtocol(ChatProtocol):
+    """A stored completion: what is sent changes its metadata and has no messages."""
+
+    def parse_request(self, body: bytes) -> ParsedRequest:
+        decode_object(body, f"{PROVIDER} request")
+        return ParsedRequest(provider=PROVIDER, document={chat_request.RAW: body})
+
+
 PROTOCOL: WireProtocol = ChatProtocol()
+STORED: WireProtocol = StoredChatProtocol()

@@ -12,6 +12,7 @@ there already is not added twice.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -26,6 +27,9 @@ from proxy.wire.jsontext import encode
 # https://openrouter.ai/docs/use-cases/reasoning-tokens, read 2026-11); clients drop them from a
 # message that, for all they saw, was the final one.
 _WANTED_BACK = ("reasoning_content", "reasoning_details")
+
+
+_MISTRAL_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 def restore(request: ParsedRequest, memories: Sequence[RefusedResponse]) -> bytes | None:
@@ -81,6 +85,10 @@ class _History:
                 return
             yield message
 
+    def role(self, n: int) -> Json:
+        """The role of the message at `n`; None behind the last one."""
+        return self.at(n).get("role") if n < len(self._messages) else None
+
     def replace(self, n: int, message: dict[str, Json]) -> None:
         if message != self._messages[n]:
             self._messages[n], self._raws[n] = message, None
@@ -120,6 +128,19 @@ def _apply(history: _History, memory: RefusedResponse) -> None:
     results = [r for r in map(_failed_result, refused) if _answers(r) not in answered]
     for offset, result in enumerate(results, start=1):
         history.insert(n + offset, result)
+    behind = n + 1 + len(answered) + len(results)
+    if _wants_an_answer(refused) and history.role(behind) == "user":
+        # The agent took the refusal for the answer, so it is the model's word between the two.
+        word = "\n\n".join(r.text for r in refused)
+        history.insert(behind, {"role": "assistant", "content": word})
+
+
+def _wants_an_answer(refused: Sequence[RefusedCall]) -> bool:
+    """Whether the provider is Mistral, told by its ids: “Unexpected role 'user' after role 'tool'”.
+
+    vLLM gives its Mistral models ids of that form too, and their chat template refuses the same.
+    """
+    return any(_MISTRAL_ID.fullmatch(r.call_id or "") for r in refused)
 
 
 def _refused_of(original: dict[str, Json], refused: Sequence[RefusedCall]) -> list[RefusedCall]:

@@ -21,6 +21,7 @@ from proxy.wire.chat.calls import (
     CUT_OFF,
     cut_off_text,
     error_document,
+    executed_calls,
     finish_without_calls,
     list_or_empty,
     object_or_none,
@@ -36,6 +37,7 @@ from proxy.wire.chat.frames import (
 )
 from proxy.wire.codec import (
     CallFound,
+    CallSeen,
     GateEvent,
     Release,
     Remember,
@@ -61,6 +63,7 @@ class ChatStreamGate:
         self._next_key = 0
         self._head: dict[str, Json] | None = None
         self._response_ids: list[str] = []
+        self._ran: set[tuple[int, str]] = set()  # server-side calls that were told
         self._error: WireError | None = None
         self._ended = False
 
@@ -157,6 +160,8 @@ class ChatStreamGate:
             if delta:
                 choice.note(delta)
             message = object_or_none(at.get("message"), f"{where}.message")  # writer.com repeats it
+            if delta and delta.get("executed_tools"):
+                self._note_executed(choice.index, delta, where, events)
             if not plain:
                 self._fragments(held, choice, delta or {}, message or {}, where)
             reason = at.get("finish_reason")
@@ -177,6 +182,17 @@ class ChatStreamGate:
         response_id = document.get("id")
         if isinstance(response_id, str) and response_id not in self._response_ids[-1:]:
             self._response_ids.append(response_id)
+
+    def _note_executed(
+        self, choice: int, delta: dict[str, Json], where: str, events: Events
+    ) -> None:
+        """Tells of each call once: it comes again with its output."""
+        last = self._response_ids[-1] if self._response_ids else None
+        for index, call in executed_calls(delta, last, f"{where}.delta"):
+            name = (choice, str(index))
+            if name not in self._ran:
+                self._ran.add(name)
+                events.add(CallSeen(call))
 
     @staticmethod
     def _fragments(
