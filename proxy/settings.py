@@ -49,6 +49,7 @@ class Settings:
     approval_expiry_s: float = 900.0  # how long an approval waits for the call to be made again
     settle_after_s: float = 900.0  # a reservation with no result is committed after this
     keepalive_s: float = 5.0
+    websocket: str = "gate"  # "http": models' sockets are sent back to HTTP with 426
     ca_dir: Path = field(default_factory=lambda: Path.home() / ".mitmproxy")
     trust_ca: Path | None = None  # extra CA bundle for upstream TLS
     insecure_upstream: bool = False

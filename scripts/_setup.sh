@@ -170,3 +170,41 @@ ensure_environment() {
     unlock
     return $status
 }
+
+# The TypeScript clients and the conformance suite of MCP, for a part of the end-to-end tests. npm only fetches
+# them: the Node they run under is among the packages. Without npm those tests are skipped, each by name;
+# under CI=true that is a failure.
+node_folder="$root/tests/e2e/node"
+node_stamp="$node_folder/node_modules/.checkrein-synced"
+
+node_synced() {
+    [ -f "$node_stamp" ] && [ -x "$node_folder/node_modules/.bin/node" ] \
+        && cmp -s "$node_folder/package-lock.json" "$node_stamp"
+}
+
+sync_node() {
+    if ! command -v npm >/dev/null 2>&1; then
+        say "npm was not found: the tests that need tests/e2e/node are skipped (Node 18 or newer brings npm)."
+        [ "${CI:-}" != true ]
+        return
+    fi
+    say "Setting up tests/e2e/node with npm"
+    # No package's own scripts are run; none of these needs one.
+    if (cd "$node_folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >&2) \
+        && "$node_folder/node_modules/.bin/node" --version >/dev/null; then
+        cp "$node_folder/package-lock.json" "$node_stamp"
+        return 0
+    fi
+    rm -rf "$node_folder/node_modules" # half of it would be taken for all of it
+    say "'npm ci' in tests/e2e/node failed (see above): the tests that need it are skipped."
+    [ "${CI:-}" != true ]
+}
+
+ensure_node() {
+    node_synced && return 0
+    lock
+    local status=0
+    node_synced || sync_node || status=$?
+    unlock
+    return $status
+}

@@ -163,6 +163,10 @@ class Exchange:
         self.failure = self.gate.fail(text) if self.gate is not None else b""
         return self.failure
 
+    def error_body(self, status: int, text: str) -> bytes:
+        """Returns an error in the API's own shape."""
+        return self.protocol.error_body(status, text)
+
     async def conclude(self, status: int) -> None:
         """The answer has been given: link its id to the session, spend what was for one use."""
         response_id = self.gate.response_id if self.gate is not None else None
@@ -178,12 +182,15 @@ class Exchange:
     async def _step(self) -> tuple[bytes, bool]:
         out = bytearray()
         while True:
-            while self._queue:
-                await self._handle(self._queue.popleft(), out)
+            await self._handle_all(out)
             if out or not self._waiting:
                 return bytes(out), False
-            if not await self._wait():
+            if not await self._wait(out):
                 return (b"", False) if self.presence.gone else (self._opened.keepalive(), True)
+
+    async def _handle_all(self, out: bytearray) -> None:
+        while self._queue:
+            await self._handle(self._queue.popleft(), out)
 
     async def _handle(self, event: GateEvent, out: bytearray) -> None:
         match event:
@@ -225,7 +232,7 @@ class Exchange:
         name = call_key(self.identity, call, self.ref)
         await self._pipeline.account(call, self.identity, name)
 
-    async def _wait(self) -> bool:
+    async def _wait(self, out: bytearray) -> bool:
         """Waits for one keep-alive interval at most; True when there is something to go on with."""
         now_s = asyncio.get_running_loop().time()
         nearest_s = min(w.until_s for w in self._waiting.values()) - now_s
@@ -250,6 +257,7 @@ class Exchange:
             if hold is not None:
                 decision = await self._pipeline.decide(decision.call, self.identity, waiting.key)
             await self._rule(key, decision)
+            await self._handle_all(out)  # what the next ruling says stands behind this
         return moved
 
     @property

@@ -5,7 +5,9 @@ read once, results in it settle the ledger, refused calls are restored into it. 
 a gate is opened. The answer's body then goes through `stream.py`. For a tool API named in rules the
 request itself is the call: it is judged in `request`, its answer settles it in `response`.
 
-Every flow gets a mark, `Exchange`, `ToolRequest` or `PASS`; `stream.py` drops the answer of a flow without one.
+MCP (`mcp_gate.py`) is both: its request is the call, its answer is read message by message.
+
+Every flow gets a mark, `Exchange`, `McpExchange`, `ToolRequest` or `PASS`; `stream.py` drops the answer of a flow without one.
 """
 
 from __future__ import annotations
@@ -20,21 +22,30 @@ from proxy.addon.closed import PROTOCOL, closes, kills
 from proxy.addon.credentials import is_own_address
 from proxy.addon.exchange import Exchange
 from proxy.addon.identification import Identification
+from proxy.addon.mcp_exchange import McpExchange
+from proxy.addon.mcp_gate import McpGate
 from proxy.addon.refusals import api_error, problem
 from proxy.addon.signatures import is_signed
+from proxy.addon.socket_exchange import SocketExchange
+from proxy.addon.socket_layer import SOCKET
 from proxy.addon.sockets import Sockets, wants_socket
 from proxy.addon.stream import MARK, PASS, GateStep
+from proxy.addon.tool_body import names_method_field
 from proxy.addon.tool_request import OVERRIDES, ToolRequest
+from proxy.addon.tunnels import Tunnels
+from proxy.addon.unparsed import Unparsed, names_of
 from proxy.errors import CheckreinError, WireError
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.texts import upstream_error_text
 from proxy.wire import detect
 from proxy.wire.codec import ParsedRequest, WireProtocol
 from proxy.wire.encoding import decode_body
+from proxy.wire.mcp import detect as mcp
 
 logger = logging.getLogger("checkrein")
 
 _ROUTED = "checkrein_routed"
+_UNPARSED = "checkrein_unparsed"
 
 
 class Gatekeeper:
@@ -43,8 +54,11 @@ class Gatekeeper:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._who = Identification(pipeline)
-        self._sockets = Sockets()
-        self.addons = [self._sockets]  # mitmproxy calls their hooks too
+        self._mcp = McpGate(pipeline, self._who)
+        self._sockets = Sockets(pipeline, self._who)
+        self._tunnels = Tunnels(pipeline, self._who)
+        self._unparsed = Unparsed(pipeline)
+        self.addons = [self._sockets, self._tunnels]  # mitmproxy calls their hooks too
 
     # --- before the request's body ---------------------------------------------------------------
 
@@ -57,6 +71,7 @@ class Gatekeeper:
             )
             return
         await self._who.of_connection(flow)
+        self._tunnels.opened(flow)
 
     @closes
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -68,21 +83,21 @@ class Gatekeeper:
                 403, "No way in here", "checkrein carries no traffic to itself."
             )
             return
-        protocol = detect.protocol_for(request.method, request.path)
+        protocol = _protocol_of(request)
         flow.metadata[PROTOCOL] = protocol
-        if wants_socket(request) and (refusal := self._sockets.refusal(flow, protocol)):
+        if wants_socket(request) and (refusal := await self._sockets.admit(flow, protocol)):
             flow.response = refusal
             return
-        if detect.is_batch(request.path):
-            # Calls in a batch's results would reach the agent through a file nobody judges.
-            flow.response = api_error(protocol, 403, "Batches are not judged; use single requests.")
-            return
-        routed = self._routed(request)
+        is_read = protocol is not None or isinstance(flow.metadata.get(SOCKET), SocketExchange)
+        flow.metadata[_UNPARSED] = None if is_read else self._unparsed.on_path(flow)
+        routed = self._routed(flow)
         flow.metadata[_ROUTED] = routed
         if protocol is not None or routed is not None:
             if not is_signed(request):
                 request.headers["accept-encoding"] = "identity"
-        elif request.method not in ("POST", "PUT", "PATCH"):
+        elif flow.metadata[_UNPARSED] is None and self._mcp.wants_stream(request):
+            await self._mcp.open_stream(flow)
+        elif flow.metadata[_UNPARSED] is None and request.method not in ("POST", "PUT", "PATCH"):
             flow.metadata[MARK] = PASS
             flow.request.stream = not _is_unmeasured(request)
 
@@ -94,7 +109,8 @@ class Gatekeeper:
         request = flow.request
         if request.raw_content and _is_unmeasured(request):
             request.headers["content-length"] = str(len(request.raw_content))
-        if flow.response is not None or flow.metadata.get(MARK) == PASS:
+        mark = flow.metadata.get(MARK)
+        if flow.response is not None or mark == PASS or isinstance(mark, McpExchange):
             return
         protocol: WireProtocol | None = flow.metadata.get(PROTOCOL)
         try:
@@ -106,16 +122,46 @@ class Gatekeeper:
         routed: str | None = flow.metadata[_ROUTED]
         if protocol is None or routed is not None:  # else the path has told
             sniffed = detect.sniff(body) if request.method == "POST" else None
+            is_mcp = (
+                protocol is None
+                and flow.metadata[_UNPARSED] is None
+                and self._mcp.claims(request, body)
+            )
             if routed is not None:
                 await self._tool_request(flow, body, routed)
-                if sniffed is None or _is_refused(flow):
+                if (sniffed is None and not is_mcp) or _is_refused(flow):
                     return  # a route may look like a model's path
                 # A tool's body that was made to look like a model's request passed the rules above.
+            if is_mcp and sniffed is not None:
+                flow.response = api_error(sniffed, 400, "This is MCP and a model request at once.")
+                return
+            if is_mcp:
+                await self._mcp.request(flow, body)
+                return
             protocol = protocol or sniffed
+            if protocol is None and routed is None and await self._is_closed(flow, body):
+                return
         if protocol is None:
             flow.metadata[MARK] = PASS
             return
         await self._model_request(flow, protocol, body)
+
+    async def _is_closed(self, flow: http.HTTPFlow, body: bytes) -> bool:
+        """Whether a request that neither a codec nor a route claims has its answer already."""
+        if flow.request.method.upper() == "POST" and self._names_other_method(flow, body):
+            flow.response = problem(
+                400,
+                "The request cannot be read safely",
+                "a field '_method' that overrides the method",
+                kind="unreadable",
+            )
+            await self._pipeline.note_error(None, "tool request", "a field '_method'")
+            return True
+        why = flow.metadata[_UNPARSED] or self._unparsed.in_body(flow, body)
+        if why is None:
+            return False
+        identity = await self._who.identify(flow, key_is_checked=False)
+        return not await self._unparsed.judge(flow, identity, body, why)
 
     async def _model_request(
         self, flow: http.HTTPFlow, protocol: WireProtocol, body: bytes
@@ -127,6 +173,10 @@ class Gatekeeper:
             except WireError as error:
                 flow.response = api_error(protocol, 400, upstream_error_text(error))
                 await self._pipeline.note_error(None, "request", str(error))
+                return
+            if mcp.is_message_object(parsed.document):
+                text = "MCP is not read on a model API's path."
+                flow.response = api_error(protocol, 400, text)
                 return
         identity = await self._who.identify(flow, parsed)
         exchange = Exchange(
@@ -152,19 +202,32 @@ class Gatekeeper:
         identity = await self._who.identify(flow, key_is_checked=False)
         tool = ToolRequest(self._pipeline, identity, flow, body, host)
         flow.metadata[MARK] = tool
+        if flow.client_conn.timestamp_end is not None:
+            tool.presence.leave()  # it hung up before there was a mark to tell
         await tool.judge()
 
-    def _routed(self, request: http.Request) -> str | None:
+    def _routed(self, flow: http.HTTPFlow) -> str | None:
         """Returns the host under which rules name this request as a call, None where none does.
 
-        Both the host that is connected to and the one the Host header tells the server count, and so
-        does a method that a header puts in place of the request's own (`ToolRequest` refuses that).
+        Every name counts under which a server may take it (`names_of`), and so does a method that a
+        header puts in place of the request's own (`ToolRequest` refuses that).
         """
+        request = flow.request
         methods = [request.method, *(request.headers[h] for h in OVERRIDES if h in request.headers)]
-        for host in dict.fromkeys((request.host, request.pretty_host)):
+        for host in names_of(flow):
             if any(self._pipeline.rules.route(m.strip(), host, request.path) for m in methods):
                 return host
         return None
+
+    def _names_other_method(self, flow: http.HTTPFlow, body: bytes) -> bool:
+        """Whether a POST that no route names would be one under the method its `_method` asks for."""
+        path, _, query = flow.request.path.partition("?")
+        rules = self._pipeline.rules
+        return any(
+            rules.route(method, host, path)
+            for host in names_of(flow)
+            for method in ("PUT", "PATCH", "DELETE", "GET")
+        ) and (names_method_field(query) or names_method_field(body))
 
     # --- the answer ------------------------------------------------------------------------------------
 
@@ -178,11 +241,14 @@ class Gatekeeper:
         response.headers.pop(
             "alt-svc", None
         )  # an offer of HTTP/3 is an offer to go round the proxy
-        if not isinstance(mark, Exchange):
+        if not isinstance(mark, Exchange | McpExchange):
             if mark == PASS:
                 response.stream = True
             return
         content_type = response.headers.get("content-type", "")
+        if isinstance(mark, McpExchange) and not mark.is_wanted(content_type):
+            response.stream = mark.turn is None  # a GET whose answer is no event stream
+            return
         try:
             mark.open(
                 content_type=content_type,
@@ -192,7 +258,7 @@ class Gatekeeper:
         except Exception as error:
             known = isinstance(error, CheckreinError)
             text = upstream_error_text(error if known else type(error).__name__)
-            mark.refusal = (502, mark.protocol.error_body(502, text))
+            mark.refusal = (502, mark.error_body(502, text))
             logger.error("response: %s", error, exc_info=None if known else error)
             return
         if mark.gate is not None and mark.gate.streams:
@@ -206,6 +272,8 @@ class Gatekeeper:
     async def gate_step(self, step: GateStep) -> None:
         """A stream waits for a decision (`stream.GateStepHook`)."""
         step.out, step.keepalive = await step.exchange.step()
+        if isinstance(step.exchange, McpExchange):
+            self._mcp.note_endpoint(step.exchange)
         step.done = True
 
     async def response(self, flow: http.HTTPFlow) -> None:
@@ -222,7 +290,7 @@ class Gatekeeper:
         mark = flow.metadata.get(MARK)
         if isinstance(mark, ToolRequest):
             await mark.settle()
-        if isinstance(mark, Exchange) and flow.response is not None:
+        if isinstance(mark, Exchange | McpExchange) and flow.response is not None:
             await mark.step_in_hook()
             await mark.conclude(flow.response.status_code)
 
@@ -237,6 +305,13 @@ class Gatekeeper:
         # Where this very connection came in: the port may have been chosen by the system.
         here = flow.client_conn.sockname
         return is_own_address(flow.request.host, flow.request.port, here[0], here[1])
+
+
+def _protocol_of(request: http.Request) -> WireProtocol | None:
+    """The protocol of a request under its method, or under one that a header puts in its place."""
+    methods = [request.method, *(request.headers[h] for h in OVERRIDES if h in request.headers)]
+    found = (detect.protocol_for(method.strip(), request.path) for method in methods)
+    return next((protocol for protocol in found if protocol is not None), None)
 
 
 def _is_unmeasured(request: http.Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import parse_qs
 
@@ -14,6 +15,9 @@ from proxy.pipeline.core import Pipeline
 from proxy.wire.codec import ParsedRequest
 
 _CREDENTIAL = "checkrein_credential"
+_ID = re.compile(
+    r"(?=.*[0-9])[\w.:-]{4,}"
+)  # "resp_68…", "run_7…", "v1_Ch…", never "runs" or "steps"
 
 
 class Identification:
@@ -44,13 +48,13 @@ class Identification:
         """
         peer = str(flow.client_conn.peername[0])
         hints: Mapping[str, str] = parsed.hints if parsed is not None else {}
-        linked = None
-        previous = hints.get("previous_response_id")
+        names = [hints["previous_response_id"]] if hints.get("previous_response_id") else []
         if parsed is None and key_is_checked:
-            # A stored answer is fetched again: its id is in the path.
-            previous = flow.request.path.partition("?")[0].rstrip("/").rpartition("/")[2]
-        if previous:
-            linked = await self._pipeline.linked_session("response:" + previous)
+            # A stored answer is fetched again: its id is in the path (`…/runs/{id}/steps`).
+            names = _ids_in(flow.request.path)
+        linked = None
+        for name in names:
+            linked = linked or await self._pipeline.linked_session("response:" + name)
         query = parse_qs(flow.request.path.partition("?")[2])
         identity = identify(
             Claims(
@@ -66,3 +70,9 @@ class Identification:
         )
         await self._pipeline.see_session(identity, peer)
         return identity
+
+
+def _ids_in(path: str) -> list[str]:
+    """The segments of a path that may be an answer's id, the last first."""
+    segments = path.partition("?")[0].split("/")
+    return [segment for segment in reversed(segments) if _ID.fullmatch(segment)][:3]

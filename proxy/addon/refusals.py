@@ -1,4 +1,8 @@
-"""How a refused exchange answers: in the API's own error shape, or as an RFC 9457 problem document."""
+"""How a refused exchange answers: in the API's own error shape, or as an RFC 9457 problem document.
+
+`type` is a URN that never changes: `urn:checkrein:problem:` and `call-held`, `call-refused`, `unreadable`,
+`unparsed` or `refused`. A program reads what to do next from `checkrein.retry`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,8 @@ from proxy.wire.codec import WireProtocol
 
 _NO_RETRY = {"x-should-retry": "false"}  # honoured by the openai and anthropic SDKs
 
+PROBLEM = "urn:checkrein:problem:"
+
 
 def api_error(protocol: WireProtocol | None, status: int, text: str) -> http.Response:
     """Returns an error that this API's SDKs raise with the text."""
@@ -22,9 +28,11 @@ def api_error(protocol: WireProtocol | None, status: int, text: str) -> http.Res
     return http.Response.make(status, protocol.error_body(status, text), headers)
 
 
-def problem(status: int, title: str, detail: str, **more: object) -> http.Response:
-    """Returns a problem document (RFC 9457)."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+def problem(
+    status: int, title: str, detail: str, *, kind: str = "refused", **more: object
+) -> http.Response:
+    """Returns a problem document (RFC 9457); `kind` ends the `type` that programs compare."""
+    body = {"type": PROBLEM + kind, "title": title, "status": status, "detail": detail, **more}
     headers = {"content-type": "application/problem+json", **_NO_RETRY}
     return http.Response.make(status, canonical_json(body), headers)
 
@@ -37,10 +45,13 @@ def refused_call(decision: Decision) -> http.Response:
         403,
         "The call waits for a human's approval" if pending else "The call was refused",
         refusal_text(decision, None),
+        kind="call-held" if pending else "call-refused",
         checkrein={
             "verdict": (Verdict.HOLD if pending else Verdict.BLOCK).label,
             "hold": hold.id if hold is not None else None,
             "reasons": [reason_record(r) for r in decision.reasons],
             "budgets": [budget_record(b) for b in decision.budgets],
+            # Exactly the same request passes once, when a human has said yes; else a retry is no use.
+            "retry": "after-approval" if pending else "never",
         },
     )

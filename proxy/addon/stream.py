@@ -36,12 +36,13 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHook
 
 from proxy.addon.exchange import Exchange
+from proxy.addon.mcp_exchange import McpExchange, stream_head
 from proxy.addon.tool_request import ToolRequest
 
 logger = logging.getLogger("checkrein")
 
 MARK = "checkrein"
-"""Key in `flow.metadata`: an `Exchange`, a `ToolRequest`, or `PASS` for traffic that is not ours."""
+"""Key in `flow.metadata`: an `Exchange`, an `McpExchange`, a `ToolRequest`, or `PASS` for traffic that is not ours."""
 PASS = "pass"  # noqa: S105  # a mark, no password
 MAX_BEHIND_HOLD = 4 << 20
 """Bytes that may queue behind a hold; mitmproxy has no backpressure here."""
@@ -52,6 +53,8 @@ _USED = (
     "state_stream_response_body",
     "state_consume_response_body",
     "state_wait_for_response_headers",
+    "make_server_connection",
+    "start_response_stream",
     "send_response",
     "check_killed",
     "flow_done",
@@ -63,7 +66,7 @@ _USED = (
 class GateStep:
     """One turn of the addon: it fills `out` and sets `done`, or nothing is released."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange | McpExchange) -> None:
         self.exchange = exchange
         self.out = b""
         self.keepalive = False  # `out` only keeps the client waiting; nothing was decided
@@ -87,7 +90,7 @@ class GatedHttpStream(HttpStream):
     _over = False  # the client has its whole answer
 
     @property
-    def _mark(self) -> Exchange | ToolRequest | str | None:
+    def _mark(self) -> Exchange | McpExchange | ToolRequest | str | None:
         flow: http.HTTPFlow | None = getattr(self, "flow", None)
         return None if flow is None else flow.metadata.get(MARK)
 
@@ -95,10 +98,17 @@ class GatedHttpStream(HttpStream):
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         mark = self._mark
-        if isinstance(mark, Exchange | ToolRequest):
+        if isinstance(mark, Exchange | McpExchange | ToolRequest):
             if isinstance(event, RequestProtocolError):
                 mark.presence.leave()  # h1 close or h2 RST_STREAM of the client
-            elif isinstance(mark, Exchange) and self._paused and isinstance(event, ResponseData):
+            elif isinstance(mark, ToolRequest) or not self._paused:
+                pass
+            elif isinstance(event, ResponseEndOfMessage | ResponseProtocolError):
+                if isinstance(mark, McpExchange):
+                    mark.interrupt()
+            elif isinstance(event, ResponseData):
+                if isinstance(mark, McpExchange):
+                    mark.interrupt()
                 self._behind += len(event.data)
                 if self._behind > MAX_BEHIND_HOLD:
                     mark.overflow = True
@@ -113,6 +123,42 @@ class GatedHttpStream(HttpStream):
             if not self._over:  # another stream may have this connection by now
                 yield from self._abort("checkrein: internal error, nothing was let through")
 
+    # --- a request that waits with its answer begun --------------------------------------------------
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        exchange = self._mark
+        if isinstance(exchange, McpExchange) and exchange.early and not exchange.head_sent:
+            exchange.head_sent = True
+            yield from self._send_head(stream_head())
+            while exchange.busy:
+                step = GateStep(exchange)
+                yield GateStepHook(step)
+                if not step.done:  # the hook died
+                    yield from self._send(exchange.fail("no verdict was reached"))
+                    break
+                yield from self._send(step.out)
+                if exchange.presence.gone:
+                    self.server_state = self.state_errored
+                    return False  # the queued RequestProtocolError is handled next
+            if exchange.failure is not None or self.flow.response is not None:
+                yield from self._end_early(upstream_done=True)
+                return False
+            forward = exchange.turn.forward if exchange.turn is not None else None
+            if forward is None:
+                yield from self._end_early(upstream_done=True)
+                return False
+            if exchange.turn is not None and forward is not exchange.turn.payload.raw:
+                self.flow.request.headers.pop("content-encoding", None)
+                self.flow.request.content = forward
+        return (yield from super().make_server_connection())
+
+    def start_response_stream(self) -> layer.CommandGenerator[None]:
+        exchange = self._mark
+        if isinstance(exchange, McpExchange) and exchange.head_sent:
+            self.server_state = self.state_stream_response_body
+            return
+        yield from super().start_response_stream()
+
     # --- the answer's head -----------------------------------------------------------------------------
 
     def state_wait_for_response_headers(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -126,7 +172,7 @@ class GatedHttpStream(HttpStream):
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         exchange = self._mark
-        if not isinstance(exchange, Exchange) or exchange.gate is None:
+        if not isinstance(exchange, Exchange | McpExchange) or exchange.gate is None:
             yield from super().state_stream_response_body(event)
             return
         if exchange.presence.gone:
@@ -158,7 +204,7 @@ class GatedHttpStream(HttpStream):
 
     def state_consume_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         exchange = self._mark
-        if isinstance(exchange, Exchange) and exchange.refusal is not None:
+        if isinstance(exchange, Exchange | McpExchange) and exchange.refusal is not None:
             # Known at the head already; assigning flow.response there would be overwritten.
             self.response_body_buf.clear()
             if not isinstance(event, ResponseEndOfMessage):
@@ -173,7 +219,11 @@ class GatedHttpStream(HttpStream):
     def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
         exchange = self._mark
         response = self.flow.response
-        if already_streamed or not isinstance(exchange, Exchange) or exchange.gate is None:
+        if (
+            already_streamed
+            or not isinstance(exchange, Exchange | McpExchange)
+            or exchange.gate is None
+        ):
             yield from super().send_response(already_streamed)
             return
         if response is None:
@@ -186,7 +236,7 @@ class GatedHttpStream(HttpStream):
         self.server_state = self.state_done
         if (yield from self.check_killed(False)):
             return
-        head_sent = False
+        head_sent = isinstance(exchange, McpExchange) and exchange.head_sent
         while exchange.busy or exchange.stepped is not None:
             if exchange.stepped is None:
                 step = GateStep(exchange)
@@ -243,7 +293,9 @@ class GatedHttpStream(HttpStream):
             head.headers["transfer-encoding"] = "chunked"
         yield SendHttp(ResponseHeaders(self.stream_id, head, end_stream=False), self.context.client)
 
-    def _answer_instead(self, exchange: Exchange, status: int, body: bytes) -> Commands:
+    def _answer_instead(
+        self, exchange: Exchange | McpExchange, status: int, body: bytes
+    ) -> Commands:
         """Gives the client our own answer in place of the upstream's."""
         exchange.gate = None
         self.flow.response = _own_answer(status, body)

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from urllib.parse import parse_qsl
 
 from mitmproxy import http
 
 from proxy.addon.clients import profile_of
 from proxy.addon.refusals import problem, refused_call
+from proxy.addon.tool_body import content_type_of, names_method_field, read_body, read_form
 from proxy.canonical import digest
 from proxy.errors import UnjudgeableArguments
 from proxy.model import Call, HttpCall, Identity, Json, Side, ToolResult, Verdict
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.judge import call_key
 from proxy.pipeline.waiting import Presence
-from proxy.wire.jsontext import read_strict
 
 OVERRIDES = ("x-http-method-override", "x-http-method", "x-method-override")
 _SETTLE_BYTES = 1 << 20  # a longer answer settles by its status alone
@@ -51,10 +50,16 @@ class ToolRequest:
         """Lets the request pass, or answers it with a refusal."""
         try:
             http_call, call = self._read()
-        except (UnjudgeableArguments, ValueError) as error:
-            self._flow.response = problem(400, "The request cannot be read safely", str(error))
+        except (UnjudgeableArguments, ValueError, RecursionError) as error:
+            known = isinstance(error, UnjudgeableArguments)
+            text = str(error) if known else "bytes that are not what the content type says"
+            self._flow.response = problem(
+                400, "The request cannot be read safely", text, kind="unreadable"
+            )
             await self._pipeline.note_error(self._identity, "tool request", type(error).__name__)
             return
+        if not self._pipeline.rules.is_call(http_call):
+            return  # a GraphQL document that asks for nothing the rules name
         self._key = call_key(self._identity, call, secrets.token_hex(16))
         decision = await self._pipeline.decide(call, self._identity, self._key, http_call)
         hold = decision.hold
@@ -99,11 +104,13 @@ class ToolRequest:
         if any(name in request.headers for name in OVERRIDES):
             raise UnjudgeableArguments("a header that overrides the method")
         path, _, raw_query = request.path.partition("?")  # as sent: `routes.py` knows its dodges
-        pairs = parse_qsl(raw_query, keep_blank_values=True)
-        query = dict(pairs)
-        if len(query) != len(pairs):
-            raise UnjudgeableArguments("a query parameter is given twice")
-        body = self._read_body(request.headers.get("content-type", ""))
+        if request.method.upper() == "POST" and (
+            names_method_field(raw_query) or names_method_field(self._body)
+        ):
+            raise UnjudgeableArguments("a field '_method' that overrides the method")
+        query = read_form(raw_query, "query parameter")
+        kind, parameters = content_type_of(request)
+        body = read_body(self._body, kind, parameters)
         http_call = HttpCall(
             method=request.method.upper(),
             host=self._host,
@@ -124,20 +131,6 @@ class ToolRequest:
             kind="http",
         )
         return http_call, call
-
-    def _read_body(self, content_type: str) -> Json:
-        if not self._body:
-            return None
-        kind = content_type.partition(";")[0].strip().lower()
-        text = self._body.decode("utf-8")
-        if kind == "application/x-www-form-urlencoded":
-            pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True)
-            if len(dict(pairs)) != len(pairs):
-                raise UnjudgeableArguments("a form field is given twice")
-            return dict(pairs)
-        if kind == "application/json" or kind.endswith("+json") or text.lstrip()[:1] in "{[":
-            return read_strict(text)
-        return text
 
     def _wait_s(self) -> float:
         profile = profile_of(self._flow.request.headers.get("user-agent", ""))

@@ -14,6 +14,7 @@ from proxy.errors import CheckreinError, ConfigurationError
 _COMMANDS = {
     "run": ("proxy.cli.run", "Run the proxy."),
     "exec": ("proxy.cli.exec", "Run an agent through the proxy, nothing else to set."),
+    "mcp": ("proxy.cli.mcp.command", "Judge the calls of a tool server over stdio."),
     "tail": ("proxy.cli.tail", "Follow the decision log, readable."),
     "holds": ("proxy.cli.holds", "List, show, approve and deny held calls."),
     "sessions": ("proxy.cli.sessions", "List and show sessions."),

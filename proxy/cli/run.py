@@ -36,6 +36,13 @@ from proxy.settings import Settings, admin_socket_path, default_state_path
 @click.option("--settle-after", type=Duration(), default="15m", show_default=True)
 @click.option("--keepalive", type=Duration(), default="5s", show_default=True)
 @click.option(
+    "--websocket",
+    type=click.Choice(["gate", "http"]),
+    default="gate",
+    show_default=True,
+    help="Models' WebSockets: judge them, or send their clients back to HTTP.",
+)
+@click.option(
     "--ca-dir",
     type=click.Path(path_type=Path),
     default=Path.home() / ".mitmproxy",
@@ -62,6 +69,7 @@ def command(
     approval_expiry: float,
     settle_after: float,
     keepalive: float,
+    websocket: str,
     ca_dir: Path,
     trust_ca: Path | None,
 ) -> None:
@@ -92,6 +100,7 @@ def command(
         approval_expiry_s=approval_expiry,
         settle_after_s=settle_after,
         keepalive_s=keepalive,
+        websocket=websocket,
         ca_dir=ca_dir,
         trust_ca=trust_ca,
     )

@@ -25,6 +25,9 @@ _STYLES = {
     "expired": "red",
     "abandoned": "dim",
     "parked": "yellow",
+    "changed": "bold yellow",
+    "added": "yellow",
+    "removed": "yellow",
     "error": "bold red",
 }
 
@@ -103,9 +106,24 @@ def line_of(record: dict[str, Any]) -> Text:
     for name in ("by", "where", "error"):
         if record.get(name):
             _append(line, f" · {name} {record[name]}", style="dim")
+    if kind == "signal":
+        _append_signal(line, record)
     if kind == "rules":
         _append(line, f" {record.get('rules')} {', '.join(record.get('files') or ())}")
     return line
+
+
+def _append_signal(line: Text, record: dict[str, Any]) -> None:
+    """Adds whose tool it is, on what, and each changed field as it was and is."""
+    _append(line, f"{record.get('server')} {record.get('tool')}", style="bold")
+    _append(line, f" · {record.get('on')}", style="yellow")
+    for change in record.get("changes") or ():
+        before, after = _was(change.get("before")), _was(change.get("after"))
+        _append(line, f" · {change.get('field')}: {before} → {after}", style="yellow")
+
+
+def _was(value: Any) -> str:
+    return "—" if value is None else _short(value)
 
 
 def _append(line: Text, text: str, style: str = "") -> None:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError, HoldError
+from proxy.inbox import mcp_api
 from proxy.inbox.views import hold_view, session_view, summary_view
 from proxy.ledger.store import Credential
 from proxy.model import HoldState
@@ -99,6 +100,7 @@ def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Sta
             Route("/v1/sessions", list_sessions),
             Route("/v1/sessions/{id:path}", show_session),
             Route("/v1/credentials", mint, methods=["POST"]),
+            *mcp_api.routes(pipeline),
         ],
         exception_handlers={HoldError: _conflict, CheckreinError: _failed, ValueError: _invalid},
     )

@@ -39,6 +39,7 @@ from proxy.model import (
     Measure,
     Settlement,
     Verdict,
+    derived_id,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class SqliteAccount:
                 session=identity.session,
                 agent=identity.agent,
                 call_key=call_key,
-                call_id=call.id,
+                call_id=call.id or derived_id(call.name, call.args_sha256),
                 name=call.name,
                 args_sha256=call.args_sha256,
                 side=call.side,
@@ -337,7 +338,13 @@ class SqliteAccount:
 
     # --- reading and binding -----------------------------------------------------------------
     def bind(
-        self, *, session: str, effects: Sequence[Effect], call_key: str, since_ms: int
+        self,
+        *,
+        session: str,
+        effects: Sequence[Effect],
+        call_key: str,
+        since_ms: int,
+        dry: bool = False,
     ) -> tuple[Entry, ...] | None:
         if not effects:
             return None
@@ -358,11 +365,28 @@ class SqliteAccount:
                 and e.reserved_at_ms >= since_ms
             ]
             if (matched := _match(effects, free)) is not None:
+                if dry:
+                    return tuple(matched)
                 for entry in matched:
                     self._db.run(
                         "UPDATE entries SET bound_by = ? WHERE id = ?", (call_key, entry.id)
                     )
                 return tuple(replace(entry, bound_by=call_key) for entry in matched)
+        return None
+
+    def drifted_from(
+        self, *, session: str, effects: Sequence[Effect], since_ms: int
+    ) -> Entry | None:
+        for by_target in (True, False):
+            for effect in effects:
+                rows = self._db.rows(
+                    f"{_SELECT_ENTRY} WHERE session = ? AND kind = ? AND (? OR target IS ?)"
+                    " AND reserved_at_ms >= ? AND bound_by IS NULL AND state <> 'released'"
+                    " AND side = 'model' ORDER BY seq DESC LIMIT 1",
+                    (session, effect.kind, not by_target, effect.target, since_ms),
+                )
+                for row in rows:
+                    return entry_from(row)
         return None
 
     def entries_of_call(

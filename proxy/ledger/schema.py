@@ -94,7 +94,15 @@ _STEP_1 = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_STEP_1,)
+_STEP_2 = (
+    """CREATE TABLE tool_pins (
+        server TEXT NOT NULL, tool TEXT NOT NULL, digest TEXT NOT NULL, document BLOB NOT NULL,
+        at_ms INTEGER NOT NULL,
+        PRIMARY KEY (server, tool)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_STEP_1, _STEP_2)
 VERSION = len(STEPS)
 
 

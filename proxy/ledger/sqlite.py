@@ -154,6 +154,22 @@ class SqliteTransaction(SqliteAccount):
     def forget_key(self, provider: str, key: str) -> None:
         self._db.run("DELETE FROM memory_keys WHERE provider = ? AND key = ?", (provider, key))
 
+    # --- tool definitions ----------------------------------------------------------------------
+    def tool_pins(self, server: str) -> dict[str, tuple[str, bytes]]:
+        rows = self._db.rows(
+            "SELECT tool, digest, document FROM tool_pins WHERE server = ?", (server,)
+        )
+        return {tool: (digest, document) for tool, digest, document in rows}
+
+    def pin_tool(self, server: str, tool: str, digest: str, document: bytes, now_ms: int) -> None:
+        self._db.run(
+            "INSERT OR REPLACE INTO tool_pins VALUES (?, ?, ?, ?, ?)",
+            (server, tool, digest, document, now_ms),
+        )
+
+    def unpin_tool(self, server: str, tool: str) -> None:
+        self._db.run("DELETE FROM tool_pins WHERE server = ? AND tool = ?", (server, tool))
+
     # --- sessions and identity -----------------------------------------------------------------
     def see_session(self, identity: Identity, now_ms: int) -> bool:
         return self._touch(identity, now_ms)

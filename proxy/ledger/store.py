@@ -10,7 +10,7 @@ window since the last look, each once in its life: it does not depend on how lon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -97,13 +97,28 @@ class Transaction(Protocol):
         """
 
     def bind(
-        self, *, session: str, effects: Sequence[Effect], call_key: str, since_ms: int
+        self,
+        *,
+        session: str,
+        effects: Sequence[Effect],
+        call_key: str,
+        since_ms: int,
+        dry: bool = False,
     ) -> tuple[Entry, ...] | None:
         """Binds a tool-side call to the model-side reservation of the same action.
 
         All effects must equal (kind, unit, amount, target) the yet unbound, not released effects of
         *one* call in the session, reserved at or after `since_ms`; those entries are marked as bound
-        and returned, else None and nothing changes. Oldest first.
+        and returned, else None and nothing changes. Oldest first. `dry` only looks.
+        """
+
+    def drifted_from(
+        self, *, session: str, effects: Sequence[Effect], since_ms: int
+    ) -> Entry | None:
+        """The model-side entry of which a tool-side call that binds to none may be a changed form.
+
+        The newest unbound, not released one of the session, reserved at or after `since_ms`, of the
+        same kind as one of the effects; one with its target too goes before others.
         """
 
     def entries_of_call(
@@ -173,6 +188,16 @@ class Transaction(Protocol):
 
     def forget_key(self, provider: str, key: str) -> None:
         """Drops one key (a conversation that has been given its outputs)."""
+
+    # --- tool definitions ----------------------------------------------------------------------
+    def tool_pins(self, server: str) -> Mapping[str, tuple[str, bytes]]:
+        """(digest, definition) of each pinned tool of an MCP server, by name."""
+
+    def pin_tool(
+        self, server: str, tool: str, digest: str, document: bytes, now_ms: int
+    ) -> None: ...
+
+    def unpin_tool(self, server: str, tool: str) -> None: ...
 
     # --- sessions and identity -----------------------------------------------------------------
     def see_session(self, identity: Identity, now_ms: int) -> bool:

@@ -120,6 +120,10 @@ class Pipeline:
 
         return await self._writer.run(read)
 
+    async def in_transaction[T](self, job: Callable[[Transaction, Emit], T]) -> T:
+        """Runs a job of a part that keeps its own account beside the judge's."""
+        return await self._writer.run(job)
+
     # --- identity ----------------------------------------------------------------------------------
 
     async def see_session(self, identity: Identity, peer: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.model import BudgetState, Call, Hold, Reason, Verdict
+from proxy.model import BudgetState, Call, Entry, Hold, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +18,5 @@ class Decision:
     hold: Hold | None = None  # set when the verdict is HOLD, or an approval let the call pass
     would: Verdict | None = None  # in shadow mode, and for calls that cannot be held
     repeated: bool = False  # this very call was decided before; nothing was counted again
+    bound: Entry | None = None  # the model-side entry that already counts this very action
+    drift: Entry | None = None  # the model-side entry that a tool-side call is a changed form of

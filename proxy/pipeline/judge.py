@@ -156,9 +156,28 @@ class Judge:
         approved = hold is not None and hold.state is HoldState.APPROVED
         reasons = case.assessment.reasons
         gates = max((r.verdict for r in reasons), default=Verdict.ALLOW)
-        if gates is not Verdict.BLOCK and self._is_counted(case, tx, now_ms):
-            decision = Decision(Verdict.ALLOW, case.call, reasons)
-            return self._conclude(case, tx, emit, now_ms, decision, before=before)
+        counted = self._counted(case, tx, now_ms, dry=True)
+        if counted:
+            stated = {r.rule for r in reasons if r.verdict is Verdict.HOLD}
+            covered = stated <= self._approved_there(counted, tx)
+            shadow = self._settings.shadow
+            if gates is not Verdict.BLOCK and (covered or approved or shadow):
+                # Bound only here, when it passes: a call that is held leaves its entry to others.
+                self._counted(case, tx, now_ms)
+                if hold is not None and approved and not covered:
+                    hold = transition(hold, HoldEvent.USE, now_ms=now_ms)
+                    tx.put_hold(hold)
+                    emit(hold_record(hold, "used"))
+                else:
+                    hold = None
+                would = (Verdict.ALLOW if covered else gates) if shadow else None
+                decision = Decision(
+                    Verdict.ALLOW, case.call, reasons, hold=hold, would=would, bound=counted[0]
+                )
+                return self._conclude(case, tx, emit, now_ms, decision, before=before)
+        drift = None if counted else self._drift(case, tx, now_ms)
+        if drift is not None:
+            reasons = (*reasons, _drift_reason(drift))
         passes = gates is Verdict.ALLOW or (approved and gates is Verdict.HOLD)
         reservation = self._reserve(
             case, tx, now_ms, approved=approved, dry=not passes and not self._settings.shadow
@@ -170,7 +189,9 @@ class Judge:
         budgets = (*case.assessment.call_states, *reservation.states)
         strictest = max((r.verdict for r in reasons), default=Verdict.ALLOW)
         if self._settings.shadow:
-            decision = Decision(Verdict.ALLOW, case.call, reasons, budgets, would=strictest)
+            decision = Decision(
+                Verdict.ALLOW, case.call, reasons, budgets, would=strictest, drift=drift
+            )
             return self._conclude(case, tx, emit, now_ms, decision, before=before)
         if made:
             if approved and hold is not None:
@@ -178,7 +199,7 @@ class Judge:
                 tx.put_hold(hold)
                 emit(hold_record(hold, "used", budgets))
             decision = Decision(
-                Verdict.ALLOW, case.call, reasons, budgets, hold if approved else None
+                Verdict.ALLOW, case.call, reasons, budgets, hold if approved else None, drift=drift
             )
             return self._conclude(case, tx, emit, now_ms, decision, before=before)
         verdict = Verdict.BLOCK if strictest is Verdict.BLOCK else Verdict.HOLD
@@ -186,7 +207,12 @@ class Judge:
             hold = self._new_hold(case, reasons, budgets, now_ms)
             tx.add_hold(hold)
         decision = Decision(
-            verdict, case.call, reasons, budgets, hold if verdict is Verdict.HOLD else None
+            verdict,
+            case.call,
+            reasons,
+            budgets,
+            hold if verdict is Verdict.HOLD else None,
+            drift=drift,
         )
         return self._conclude(case, tx, emit, now_ms, decision, before=before)
 
@@ -232,35 +258,42 @@ class Judge:
             dry=dry,
         )
 
-    def _is_counted(self, case: _Case, tx: Transaction, now_ms: int) -> bool:
-        """Tells whether a call is the tool side of one that was let through on the model side.
+    def _counted(
+        self, case: _Case, tx: Transaction, now_ms: int, *, dry: bool = False
+    ) -> Sequence[Entry]:
+        """Returns the model side's entries of the same action: seen on two sides it counts once.
 
-        Binding spares it the budgets, not the rules: what holds it here, and was not part of what a
-        human approved there, holds it still (another host, a path with two readings).
+        Binding spares a call the budgets, not the rules: what holds it here, and was not part of what
+        a human approved there, holds it still (another host, a path with two readings).
         """
-        bound = self._bind(case, tx, now_ms)
-        if not bound:
-            return False
-        past = tx.past_decision(bound[0].call_key)
-        hold = tx.hold(past.hold_id) if past is not None and past.hold_id is not None else None
-        approved = {r.rule for r in hold.reasons} if hold is not None else set()
-        return all(
-            r.verdict is Verdict.ALLOW or r.rule in approved for r in case.assessment.reasons
-        )
-
-    def _bind(self, case: _Case, tx: Transaction, now_ms: int) -> Sequence[Entry]:
-        """One action seen on two sides counts once: the tool side binds to the model side's entry."""
         effects: Sequence[ChargedEffect] = case.assessment.effects
         if case.call.side is Side.MODEL or not effects:
             return ()
-        since_ms = now_ms - int(self._settings.settle_after_s * 1000)
         bound = tx.bind(
             session=case.identity.session,
             effects=[charged.effect for charged in effects],
             call_key=case.key,
-            since_ms=since_ms,
+            since_ms=now_ms - int(self._settings.settle_after_s * 1000),
+            dry=dry,
         )
         return bound or ()
+
+    def _approved_there(self, entries: Sequence[Entry], tx: Transaction) -> set[str]:
+        """Returns the rules that held the model side of an action, and that a human approved there."""
+        past = tx.past_decision(entries[0].call_key)
+        hold = tx.hold(past.hold_id) if past is not None and past.hold_id is not None else None
+        return {r.rule for r in hold.reasons} if hold is not None else set()
+
+    def _drift(self, case: _Case, tx: Transaction, now_ms: int) -> Entry | None:
+        """Returns the model-side entry that a tool-side call is like, and differs from."""
+        effects: Sequence[ChargedEffect] = case.assessment.effects
+        if case.call.side is Side.MODEL or not effects:
+            return None
+        return tx.drifted_from(
+            session=case.identity.session,
+            effects=[charged.effect for charged in effects],
+            since_ms=now_ms - int(self._settings.settle_after_s * 1000),
+        )
 
     def _open_hold(self, case: _Case, tx: Transaction, now_ms: int) -> Hold | None:
         hold = tx.open_hold_for(
@@ -335,6 +368,14 @@ class Judge:
 
 
 _OPEN = (HoldState.PENDING, HoldState.APPROVED)
+
+
+def _drift_reason(entry: Entry) -> Reason:
+    text = (
+        f"Drift: the model's call {entry.name} ({entry.call_id or 'without an id'}) was let through "
+        "with other arguments; this one is judged afresh."
+    )
+    return Reason("drift", text, Verdict.ALLOW)
 
 
 def _budget_reason(state: BudgetState) -> Reason:

@@ -49,9 +49,18 @@ def decision_record(
         "reasons": [reason_record(r) for r in decision.reasons],
         "budgets": [budget_record(b) for b in decision.budgets],
         "hold": hold_short(decision.hold),
+        "bound": other_side_record(decision.bound),
+        "drift": other_side_record(decision.drift),
         "rules": rules_digest[:16],
         "elapsed_us": elapsed_us,
     }
+
+
+def other_side_record(entry: Entry | None) -> Record | None:
+    """The model-side call that a tool-side call is the same as, or a changed form of."""
+    if entry is None:
+        return None
+    return {"call_id": entry.call_id, "name": entry.name, "args_sha256": entry.args_sha256}
 
 
 def settlement_record(entry: Entry, why: str, fault: str | None = None) -> Record:
@@ -103,13 +112,33 @@ def error_record(identity: Identity | None, where: str, text: str) -> Record:
     return {"type": "error", **who, "where": where, "error": text}
 
 
+def signal_record(
+    identity: Identity,
+    on: str,
+    server: str,
+    tool: str,
+    event: str,
+    changes: Sequence[Json],
+) -> Record:
+    """Something that rules may act on; `changes` say what was, and what is. Redacted already."""
+    return {
+        "type": "signal",
+        **_who(identity),
+        "on": on,
+        "server": server,
+        "tool": tool,
+        "event": event,
+        "changes": list(changes),
+    }
+
+
 def rules_record(digest: str, files: Sequence[str], event: str) -> Record:
     return {"type": "rules", "event": event, "rules": digest[:16], "files": list(files)}
 
 
 def call_record(call: Call, arguments: Json) -> Record:
     record: Record = {
-        "id": call.id,
+        "id": None if call.id_is_derived else call.id,
         "name": call.name,
         "args_sha256": call.args_sha256,
         "args": arguments,

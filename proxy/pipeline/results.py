@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
-from proxy.model import Entry, EntryState, Identity, Json, Settlement, ToolResult
+from proxy.model import Entry, EntryState, Identity, Json, Settlement, ToolResult, derived_id
 from proxy.pipeline.judge import RulesInForce
 from proxy.pipeline.records import settlement_record
 
@@ -49,9 +49,12 @@ class Results:
         fresh: list[tuple[_Seen, ToolResult]] = []
         occurrences: dict[tuple[str, str | None], int] = {}
         for result in results:
-            if result.call_id is None:
+            call_id = result.call_id
+            if call_id is None and result.name and result.args_sha256:
+                call_id = derived_id(result.name, result.args_sha256)  # as the ledger named it
+            if call_id is None:
                 continue  # a legacy function result names no call: its entry is committed in time
-            name = (result.call_id, result.args_sha256)
+            name = (call_id, result.args_sha256)
             nth = occurrences[name] = occurrences.get(name, -1) + 1
             seen = (identity.session, identity.agent, *name, nth)
             if seen not in self._seen:

@@ -27,7 +27,7 @@ _DYN, _STRING, _BOOL = cel.Type.DYN, cel.Type.STRING, cel.Type.BOOL
 _CALL = {
     "args": _DYN,
     "tool": _STRING,
-    "namespace": _STRING,
+    "server": _STRING,  # not "namespace", which CEL reserves
     "side": _STRING,
     "provider": _STRING,
     "session": _STRING,
@@ -43,6 +43,12 @@ _HTTP = {
     "headers": _DYN,
     "method": _STRING,
     "host": _STRING,
+    "graphql.operation": _STRING,
+    "graphql.type": _STRING,
+    "graphql.field": _STRING,
+    "graphql.fields": cel.Type.List(_STRING),
+    "graphql.args": _DYN,
+    "graphql.variables": _DYN,
 }
 _EFFECT = {
     "effect.kind": _STRING,
@@ -56,7 +62,7 @@ _EFFECT = {
 _RESULT = {"args": _DYN, "result.is_error": _BOOL, "result.text": _STRING, "result.json": _DYN}
 
 _PATH = re.compile(
-    r"\s*(args|body|path|query|headers|result\.json)((?:\.[A-Za-z_]\w*|\[\"[\w .:/@-]*\"\]|\[[0-9]{1,6}\])*)\s*",
+    r"\s*(args|body|path|query|headers|result\.json|graphql\.args|graphql\.variables)((?:\.[A-Za-z_]\w*|\[\"[\w .:/@-]*\"\]|\[[0-9]{1,6}\])*)\s*",
     re.ASCII,
 )
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[\"([^\"]*)\"\]|\[([0-9]+)\]", re.ASCII)

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.model import Measure, Verdict
+from proxy.model import Json, Measure, Verdict
 from proxy.policy import schema
 from proxy.policy.budgets import VERDICTS, Budget, check_kinds, check_unit, compile_budget
 from proxy.policy.cel import ROUTE, TOOL
 from proxy.policy.effects import CompiledEffect, compile_effect
 from proxy.policy.gates import Gate, compile_gate
 from proxy.policy.problems import Problem, RuleErrors
-from proxy.policy.routes import Route, compile_route, overlap
+from proxy.policy.routes import Route, compile_route, host_pattern, overlap
 from proxy.policy.site import Site
 from proxy.policy.yamlnodes import Document, read_yaml
 
@@ -45,6 +45,10 @@ class Loaded:
     gates: list[Gate] = field(default_factory=list)
     budgets: list[Budget] = field(default_factory=list)
     unmapped: Verdict = Verdict.HOLD
+    unparsed: Verdict = Verdict.BLOCK
+    opaque: Verdict = Verdict.BLOCK
+    model_hosts: tuple[str, ...] = ()
+    pass_through: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
 
@@ -78,7 +82,7 @@ def load_texts(texts: Iterable[tuple[str, str]], problems: Iterable[Problem] = (
     hashed = hashlib.sha256()
     files: list[str] = []
     packs: dict[str, str] = {}
-    stated: list[Verdict] = []
+    values: list[dict[str, Json]] = []
     for name, text in texts:
         files.append(name)
         data = text.encode("utf-8", "surrogatepass")
@@ -92,17 +96,35 @@ def load_texts(texts: Iterable[tuple[str, str]], problems: Iterable[Problem] = (
         found += schema.check_shape(document)
         _compile(document, _pack(document, packs, found), loaded, found)
         if isinstance(document.value, dict):
-            word = document.value.get("unmapped")
-            if isinstance(word, str) and word in VERDICTS:
-                stated.append(VERDICTS[word])
+            values.append(document.value)
     loaded.files = tuple(files)
     loaded.digest = hashed.hexdigest()
-    loaded.unmapped = max(stated, default=Verdict.HOLD)
+    loaded.unmapped = _strictest(values, "unmapped", Verdict.HOLD)
+    loaded.unparsed = _strictest(values, "unparsed", Verdict.BLOCK)
+    loaded.opaque = _strictest(values, "opaque", Verdict.BLOCK)
+    loaded.model_hosts = _all_hosts(values, "model_hosts")
+    loaded.pass_through = _all_hosts(values, "pass_through")
     _agree(loaded)
     if found:
         raise RuleErrors(found)
     loaded.warnings = tuple(sorted(_warnings(loaded)))
     return loaded
+
+
+def _strictest(values: Iterable[dict[str, Json]], key: str, otherwise: Verdict) -> Verdict:
+    """Returns the strictest word that the files state under a key of the whole set."""
+    words = [value.get(key) for value in values]
+    return max(
+        (VERDICTS[w] for w in words if isinstance(w, str) and w in VERDICTS), default=otherwise
+    )
+
+
+def _all_hosts(values: Iterable[dict[str, Json]], key: str) -> tuple[str, ...]:
+    listed: list[str] = []
+    for value in values:
+        named = value.get(key)
+        listed += [n for n in (named if isinstance(named, list) else [named]) if isinstance(n, str)]
+    return tuple(dict.fromkeys(host_pattern(name) for name in listed))
 
 
 def _files(paths: Sequence[Path], problems: list[Problem]) -> list[Path]:
@@ -154,8 +176,16 @@ def _compile_tool(part: schema.Tool, site: Site, pack: str) -> ToolEntry | None:
         site.fault("needs either 'name' or 'http', and not both")
         return None
     if part.http is not None:
-        route = compile_route(part.http.method, part.http.host, part.http.path)
-        label = f"{route.methods[0]} {part.http.host[0]}{part.http.path}"
+        graphql = part.http.graphql
+        route = compile_route(
+            part.http.method,
+            part.http.host,
+            part.http.path,
+            query=part.http.query or {},
+            fields=graphql.operation if graphql is not None else (),
+            types=graphql.type if graphql is not None else (),
+        )
+        label = f"{route.methods[0]} {part.http.host[0]}{part.http.path}{route.suffix}"
     else:
         label = (part.name or ("",))[0]
     effects = tuple(

@@ -32,6 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KIND = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _KIND_GLOB = re.compile(r"[a-z0-9.*?\[\]!-]+")
 _WINDOW = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
+_OPERATION = re.compile(r"query|mutation|subscription")
 _METHOD = re.compile(r"[A-Za-z]+|\*")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
@@ -185,6 +186,30 @@ def _reversibility(value: Json) -> Reversibility:
         ) from None
 
 
+def _queries(value: Json) -> dict[str, tuple[str, ...]]:
+    if not isinstance(value, dict) or not value:
+        raise _fault("expected parameter names with a value, a list of them, or '*' for any")
+    return {
+        _text(name, "a parameter's name"): _texts(wanted, "a value or '*' as text")
+        for name, wanted in value.items()
+    }
+
+
+class Graphql(_Part):
+    operation: Annotated[
+        tuple[str, ...], BeforeValidator(lambda v: _texts(v, "a root field's name or a glob"))
+    ]
+    type: Annotated[
+        tuple[str, ...],
+        BeforeValidator(
+            lambda v: tuple(
+                _matching(t, _OPERATION, "query, mutation or subscription")
+                for t in _texts(v, "query, mutation or subscription")
+            )
+        ),
+    ] = ("query", "mutation", "subscription")
+
+
 class Http(_Part):
     method: Annotated[
         tuple[str, ...],
@@ -197,6 +222,8 @@ class Http(_Part):
     ]
     host: Annotated[tuple[str, ...], BeforeValidator(_hosts)]
     path: Annotated[str, BeforeValidator(_path_template)]
+    query: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(_queries)] = None
+    graphql: Graphql | None = None
 
 
 class Tool(_Part):
@@ -250,6 +277,10 @@ class File(_Part):
     gates: tuple[Gate, ...] = ()
     budgets: tuple[Budget, ...] = ()
     unmapped: Literal["allow", "hold", "block"] | None = None
+    unparsed: Literal["allow", "hold", "block"] | None = None
+    model_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
+    opaque: Literal["allow", "block"] | None = None
+    pass_through: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
 
 
 def _version(value: Json) -> Json:
@@ -338,6 +369,7 @@ def _known_keys(path: Sequence[str | int]) -> list[str]:
         **_PARTS,
         "effects": EffectPart,
         "http": Http,
+        "graphql": Graphql,
         "settle": Settle,
     }
     part: type[BaseModel] = File

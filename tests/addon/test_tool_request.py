@@ -220,7 +220,7 @@ CHAT = json.dumps(MODEL).encode()
         pytest.param("GET", "/v1/responses/resp_1?stream=true", b"", Exchange, id="stored-stream"),
         pytest.param("POST", "/any/where", b"{}", PASS, id="not-a-models"),
         pytest.param("GET", "/any/where", CHAT, PASS, id="get-with-a-body"),
-        pytest.param("HEAD", "/v1/chat/completions", b"", PASS, id="head"),
+        pytest.param("HEAD", "/v1/messages", b"", PASS, id="head"),
         pytest.param("OPTIONS", "/v1/chat/completions", b"", PASS, id="options"),
     ],
 )
@@ -243,7 +243,7 @@ async def test_what_is_gated(
 async def test_a_models_websocket_is_refused(
     make_line: MakeLine, make_request: MakeRequest, upgrade: str
 ) -> None:
-    """Nobody reads frames yet: 426 sends the client back to HTTP, in every spelling."""
+    """A handshake that no server would take is sent back to HTTP, in every spelling."""
     line = make_line()
     headers = {"upgrade": upgrade, "connection": "upgrade"}
     await line.ask(make_request("GET", "http://api.example/v1/responses", b"", headers))

@@ -34,7 +34,15 @@ def test_hostile_text_is_escaped(hostile: str) -> None:
         "reasons": [{"rule": "r", "text": hostile}],
         "error": hostile,
     }
-    for shown in (plain(hostile), line_of(record).plain):
+    signal = {
+        "type": "signal",
+        "on": hostile,
+        "server": hostile,
+        "tool": hostile,
+        "event": hostile,
+        "changes": [{"field": hostile, "before": hostile, "after": hostile}],
+    }
+    for shown in (plain(hostile), line_of(record).plain, line_of(signal).plain):
         assert shown.isprintable()
         assert hostile not in shown
 
@@ -50,3 +58,29 @@ def test_a_record_without_arguments_shows_none() -> None:
     """A hold's record has no arguments; `f()` would say that it was called with none."""
     line = line_of({"type": "hold", "session": "s", "event": "approved", "call": {"name": "f"}})
     assert "f(" not in line.plain
+
+
+def test_a_signal_shows_what_changed() -> None:
+    """Whose tool, and each field as it was and is; a field that was not there says so."""
+    changes = [
+        {"field": "description", "before": "Pays back.", "after": "Pays back. " + "x" * 80},
+        {"field": "annotations", "before": None, "after": "{}"},
+    ]
+    line = line_of(
+        {
+            "type": "signal",
+            "on": "tools-changed",
+            "server": "billing",
+            "tool": "refund_order",
+            "event": "changed",
+            "changes": changes,
+        }
+    ).plain
+    for shown in (
+        "billing refund_order",
+        "changed",
+        "description: 'Pays back.' →",
+        "annotations: —",
+    ):
+        assert shown in line
+    assert "x" * 80 not in line

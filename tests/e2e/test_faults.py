@@ -107,7 +107,7 @@ GATEKEEPER = "proxy.addon.gatekeeper:"
 FAULTS = {
     "requestheaders": ("proxy.wire.detect:protocol_for", "raise"),
     "requestheaders-credential": ("proxy.addon.credentials:Credentials.of_request", "raise"),
-    "request-identity": (GATEKEEPER + "identify", "raise"),
+    "request-identity": ("proxy.addon.identification:identify", "raise"),
     "request-codec": ("proxy.wire.chat.protocol:ChatProtocol.parse_request", "raise"),
     "request-session": ("proxy.pipeline.core:Pipeline.see_session", "ledger"),
     "request-results": ("proxy.pipeline.results:Results.observe", "ledger"),
