@@ -488,7 +488,8 @@ def test_keepalive_is_ignored_by_the_sdk_wherever_it_stands() -> None:
 )
 def test_call_id_of_added_and_done(kind: str, fault: bool) -> None:
     """The API itself renames a client's tool search between `added` and `done`."""
-    item = {"type": kind, "id": "i1", "status": "completed", "execution": "client"}
+    item: dict[str, Any] = {"type": kind, "id": "i1", "status": "completed"}
+    item["execution"] = "client"
     item |= {"arguments": {"goal": "g"}} if kind == "tool_search_call" else {"operation": {}}
     frames = b""
     for name, call_id in (("added", "call_a"), ("done", "call_b")):
