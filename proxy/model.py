@@ -25,6 +25,14 @@ class Side(StrEnum):
     HTTP = "http"
 
 
+class Speaker(StrEnum):
+    """Who said a text that a session has met."""
+
+    USER = "user"
+    SYSTEM = "system"
+    RESULT = "result"  # a tool's
+
+
 class Verdict(IntEnum):
     """What happens to a call; the strictest of several wins, so they are ordered."""
 
@@ -88,6 +96,7 @@ class Call:
     namespace: str | None = None  # MCP server label and the like
     fault: str | None = None
     id_is_derived: bool = False  # the wire has none: `id` is `derived_id`
+    confidence: Decimal | None = None  # the model's own, 0 to 1, where the answer has logprobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,35 @@ class Effect:
     rule: str = (
         ""  # "pack/tool-name#index": finds the `settle` expressions again, after a restart too
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place that text came from: a message, a tool's result, or a labelled span of one."""
+
+    speaker: Speaker
+    tool: str | None = None  # results: the tool's name
+    call_key: str | None = None  # results: the ledger's key of the call
+    kinds: tuple[str, ...] = ()  # results: the effect kinds of the call that brought it
+    trusted: bool = False  # results: as the rules say; what user and system say is always
+    labels: tuple[str, ...] = ()  # data classes: "secret.key", "pii.email", "instructions" …
+    at_ms: int = 0  # when it was observed
+    id: int = 0  # the ledger's
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the parts of a value came from, all parts taken together."""
+
+    user: bool = False
+    system: bool = False
+    result: bool = False
+    trusted: bool = False  # some part is known from a trusted result
+    untrusted: bool = False  # some part of note is known from untrusted results alone
+    model: bool = False  # some part of note has no known origin
+    tools: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
