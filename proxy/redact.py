@@ -103,6 +103,11 @@ def redact_text(text: str) -> str:
     return str(_Redactor().text(text, 0))
 
 
+def secret_spans(data: bytes) -> list[tuple[int, int, str]]:
+    """Returns where the secrets of a text are: byte offsets into its UTF-8, and the shape's name."""
+    return _joined(_spans(data)) if _suspicious.search(data) is not None else []
+
+
 def _is_suspicious(text: str) -> bool:
     return _suspicious.search(text.encode("utf-8", "surrogatepass")) is not None
 
