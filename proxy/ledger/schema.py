@@ -16,6 +16,8 @@ import sqlite3
 from pathlib import Path
 
 from proxy.errors import LedgerError
+from proxy.ledger.sources import SOURCES_DDL
+from proxy.ledger.story import STORY_DDL
 
 _STEP_1 = (
     """CREATE TABLE entries (
@@ -102,7 +104,15 @@ _STEP_2 = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_STEP_1, _STEP_2)
+_STEP_3 = (
+    *STORY_DDL,
+    *SOURCES_DDL,
+    """CREATE TABLE state_keys (
+        name TEXT PRIMARY KEY, key BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_STEP_1, _STEP_2, _STEP_3)
 VERSION = len(STEPS)
 
 

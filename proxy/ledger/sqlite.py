@@ -7,6 +7,7 @@ in `account.py`. Any failure is a `LedgerError`, on which the call is refused.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,9 @@ from proxy.errors import LedgerError
 from proxy.ledger.account import SqliteAccount
 from proxy.ledger.connection import Connection
 from proxy.ledger.rows import hold_documents, hold_from
+from proxy.ledger.sources import SqliteSources
 from proxy.ledger.store import Credential, PastDecision, SessionSummary
+from proxy.ledger.story import SqliteStory
 from proxy.model import Hold, HoldState, Identity, Verdict
 
 _KEYS_A_QUERY = 500  # below SQLite's limit on host parameters, whatever it was built with
@@ -26,8 +29,15 @@ _COUNT_CALL = (
 )
 
 
-class SqliteTransaction(SqliteAccount):
+class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources):
     """All reads and writes of `store.Transaction`."""
+
+    def state_key(self, name: str) -> bytes:
+        self._db.run(
+            "INSERT OR IGNORE INTO state_keys VALUES (?, ?)", (name, secrets.token_bytes(32))
+        )
+        rows = self._db.rows("SELECT key FROM state_keys WHERE name = ?", (name,))
+        return bytes(rows[0][0])
 
     # --- decisions ---------------------------------------------------------------------------
     def past_decision(self, key: str) -> PastDecision | None:

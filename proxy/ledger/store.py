@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.model import (
@@ -25,6 +25,8 @@ from proxy.model import (
     HoldState,
     Identity,
     Settlement,
+    Side,
+    Source,
     Verdict,
 )
 
@@ -59,6 +61,65 @@ class SessionSummary:
     calls: int
     held: int
     blocked: int
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A call that was let through, so that its result is known when it comes."""
+
+    call_key: str
+    family: str
+    session: str
+    agent: str
+    call_id: str
+    args_sha256: str
+    tool: str
+    side: Side
+    effects: tuple[tuple[str, str | None], ...]  # (kind, target) of each
+    at_ms: int
+
+
+@dataclass(slots=True)
+class StoryDocument:
+    """What a family has met, small enough to be read with every call; each part is bounded."""
+
+    kinds: dict[str, int] = field(default_factory=dict)  # of effects: when last let through, in ms
+    results: dict[str, int] = field(default_factory=dict)  # of effects: when last a result came
+    labels: dict[str, int] = field(default_factory=dict)  # of results: when last observed
+    tools: dict[str, int] = field(default_factory=dict)  # whose results were observed
+    untrusted_ms: int = 0
+    user_text: str = ""
+    user_seen: list[str] = field(default_factory=list)  # digests of the user's messages
+    system_digest: str = ""
+    tools_digest: str = ""
+    calls: int = 0
+    recent: list[tuple[str, int, bool | None]] = field(default_factory=list)
+    """The newest calls: (digest of tool and arguments, when, whether its result was an error)."""
+    trail: str = ""  # how far pieces of a secret have left (`origins.Trail`)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPosition:
+    """How far a chain has come; see `policy.facts.Position`."""
+
+    index: int
+    started_ms: int
+    at_ms: int
+    via: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """An observed result of an effect that some rule requires."""
+
+    kind: str
+    target: str
+    call_key: str
+    tool: str
+    side: Side
+    is_error: bool
+    text: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +249,62 @@ class Transaction(Protocol):
 
     def forget_key(self, provider: str, key: str) -> None:
         """Drops one key (a conversation that has been given its outputs)."""
+
+    def state_key(self, name: str) -> bytes:
+        """A random key of this ledger's own, made when it is first asked for."""
+
+    # --- the story of a family -------------------------------------------------------------------
+    def family_of(self, session: str, parent: str | None) -> str:
+        """The session at the root: a sub-session's story is its parent's."""
+
+    def parent_of(self, session: str) -> str | None:
+        """The session that started this one, as it was first seen."""
+
+    def story(self, family: str) -> StoryDocument: ...
+
+    def put_story(self, family: str, story: StoryDocument) -> None: ...
+
+    def note_released(self, released: Released) -> None: ...
+
+    def released_calls(
+        self, *, session: str, agent: str, call_id: str, args_sha256: str | None = None
+    ) -> tuple[Released, ...]:
+        """Calls let through under an id, oldest first."""
+
+    def released_call(self, call_key: str) -> Released | None: ...
+
+    def knows_target(self, agent: str, kind: str, target: str) -> bool: ...
+
+    def note_target(self, agent: str, kind: str, target: str, now_ms: int) -> None: ...
+
+    def chain_positions(self, chain: str, scope: str, key: str) -> tuple[ChainPosition, ...]: ...
+
+    def put_chain_positions(
+        self, chain: str, scope: str, key: str, positions: Sequence[ChainPosition]
+    ) -> None: ...
+
+    def put_evidence(self, family: str, row: EvidenceRow) -> None:
+        """Keeps the newest result; the model's word never replaces a tool's own of the same call."""
+
+    def evidence(self, family: str, kind: str, target: str | None) -> EvidenceRow | None:
+        """The newest result of this kind on a target; on any, where it is None."""
+
+    def checkpoint(self, scope: str, by: str, now_ms: int, budgets: Sequence[str]) -> None:
+        """A human has looked: these budgets are full again in this scope."""
+
+    def checkpoint_ms(self, scope: str) -> int:
+        """When a human last looked; 0 for never."""
+
+    def add_source(
+        self, family: str, source: Source, prints: Sequence[int], *, digest: str, most_prints: int
+    ) -> int:
+        """Keeps a place that text came from, with its prints; the oldest make room. Returns its id."""
+
+    def has_source(self, family: str, digest: str) -> bool: ...
+
+    def sources_by_print(
+        self, family: str, prints: Sequence[int]
+    ) -> Mapping[int, tuple[Source, ...]]: ...
 
     # --- tool definitions ----------------------------------------------------------------------
     def tool_pins(self, server: str) -> Mapping[str, tuple[str, bytes]]:

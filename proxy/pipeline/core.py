@@ -10,22 +10,26 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
 from proxy.errors import CheckreinError
 from proxy.ledger.store import Credential, SessionSummary, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Call as ToolCall
-from proxy.model import Entry, Hold, HttpCall, Identity, Verdict
+from proxy.model import Effect, Entry, Hold, HttpCall, Identity, Reason, Verdict
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.desk import HoldDesk
-from proxy.pipeline.judge import Judge
+from proxy.pipeline.judge import Asked, Judge
 from proxy.pipeline.memory import RefusalMemory
+from proxy.pipeline.reading import Reader
 from proxy.pipeline.records import error_record, rules_record, session_record
 from proxy.pipeline.results import Results
+from proxy.pipeline.story import Story
 from proxy.pipeline.waiting import Presence, WaitingRoom
 from proxy.policy.ruleset import RuleSet
 from proxy.settings import Settings
+from proxy.wire.codec import ParsedRequest
 
 logger = logging.getLogger("checkrein")
 
@@ -52,10 +56,13 @@ class Pipeline:
         self.room = WaitingRoom()
         self._writer = writer
         self._now_ms = now_ms
-        self.judge = Judge(self, writer, settings, now_ms)
-        self.results = Results(self, writer, now_ms)
+        key = writer.submit(lambda tx, _emit: tx.state_key("prints")).result()
+        self.reader = Reader(key)
+        self.story = Story(self.reader)
+        self.judge = Judge(self, writer, settings, self.story, now_ms)
+        self.results = Results(self, writer, self.story, self.reader, now_ms)
         self.memory = RefusalMemory(writer, now_ms)
-        self.desk = HoldDesk(writer, self.room, settings, now_ms)
+        self.desk = HoldDesk(writer, self.room, settings, self, now_ms)
         self._sessions: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def start(self, providers: Sequence[str]) -> None:
@@ -87,18 +94,50 @@ class Pipeline:
     # --- calls -----------------------------------------------------------------------------------
 
     async def decide(
-        self, call: ToolCall, identity: Identity, key: str, http: HttpCall | None = None
+        self,
+        call: ToolCall,
+        identity: Identity,
+        key: str,
+        http: HttpCall | None = None,
+        *,
+        effects: Sequence[Effect] | None = None,
+        reasons: Sequence[Reason] = (),
     ) -> Decision:
-        """Decides a call; see `judge.py`."""
-        decision = await self.judge.decide(call, identity, key, http)
+        """Decides a call; see `judge.py`. `effects` are given for what has no tool entry."""
+        asked = Asked(call, identity, key, http, effects, reasons)
+        decision = await self.judge.decide(asked)
         if decision.verdict is Verdict.ALLOW:
             self.results.released(key, call.arguments)
         return decision
 
-    async def account(self, call: ToolCall, identity: Identity, key: str) -> None:
+    async def account(
+        self,
+        call: ToolCall,
+        identity: Identity,
+        key: str,
+        *,
+        effects: Sequence[Effect] | None = None,
+        reasons: Sequence[Reason] = (),
+    ) -> None:
         """Counts a call that the provider has executed itself."""
-        await self.judge.decide(call, identity, key, ran_already=True)
+        asked = Asked(call, identity, key, None, effects, reasons, ran_already=True)
+        await self.judge.decide(asked)
         await self.results.commit(key, "provider")
+
+    async def observe(self, identity: Identity, request: ParsedRequest) -> None:
+        """Takes in what a model request says: user's and system's words, tools' results."""
+        await self.results.observe_texts(identity, request)
+        await self.results.observe(identity, request.results)
+
+    async def settle_amounts(
+        self,
+        key: str,
+        amounts: Mapping[str, Decimal] | None,
+        why: str,
+        fault: str | None = None,
+    ) -> None:
+        """Commits what was reserved under a key with the real amounts by kind; None releases it."""
+        await self.results.settle_amounts(key, amounts, why, fault)
 
     async def abandon(self, hold_id: str) -> None:
         """The client of a held call went away; not so when it is the proxy that goes."""

@@ -9,7 +9,8 @@ from proxy.holds import HoldEvent, transition
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Hold, HoldState
-from proxy.pipeline.records import hold_record
+from proxy.pipeline.judge import RulesInForce
+from proxy.pipeline.records import checkpoint_record, hold_record
 from proxy.pipeline.waiting import WaitingRoom
 from proxy.settings import Settings
 
@@ -30,9 +31,11 @@ class HoldDesk:
         writer: LedgerWriter,
         room: WaitingRoom,
         settings: Settings,
+        in_force: RulesInForce,
         now_ms: Callable[[], int],
     ) -> None:
         self._writer = writer
+        self._in_force = in_force
         self._room = room
         self._settings = settings
         self._now_ms = now_ms
@@ -49,7 +52,10 @@ class HoldDesk:
         return await self._writer.run(lambda tx, _emit: _find(tx, hold_id))
 
     async def approve(self, hold_id: str, by: str, reason: str | None = None) -> Hold:
-        """Lets the held call pass once, within the approval's time."""
+        """Lets the held call pass once, within the approval's time.
+
+        A human has looked: that is a checkpoint for the session and the agent.
+        """
         lapses_ms = self._now_ms() + int(self._settings.approval_expiry_s * 1000)
         return await self._step(hold_id, HoldEvent.APPROVE, by, reason, lapses_ms)
 
@@ -103,11 +109,24 @@ class HoldDesk:
             )
             tx.put_hold(hold)
             emit(hold_record(hold, _PAST[event]))
+            if event is HoldEvent.APPROVE:
+                self._checkpoint(tx, emit, hold, by)
             return hold
 
         hold = await self._writer.run(step)
         self._room.wake(hold.id)
         return hold
+
+    def _checkpoint(self, tx: Transaction, emit: Emit, hold: Hold, by: str) -> None:
+        family = tx.family_of(hold.session, tx.parent_of(hold.session))
+        scopes = dict.fromkeys(
+            (f"session:{family}", f"session:{hold.session}", f"agent:{hold.agent}")
+        )
+        for scope in scopes:
+            tx.checkpoint(
+                scope, by, self._now_ms(), sorted(self._in_force.rules.checkpoint_budgets)
+            )
+        emit(checkpoint_record(hold, tuple(scopes), by))
 
 
 def _find(tx: Transaction, hold_id: str) -> Hold:

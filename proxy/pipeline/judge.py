@@ -1,10 +1,11 @@
 """The judge: one call in, one durable decision out.
 
-How a call is decided. Outside the ledger's thread the rules say what it does and which gates it
-meets (`RuleSet.assess`). Inside one transaction it is then looked up (decided before? a human's
-answer waiting?), reserved against every budget or not at all, and logged; the answer is given out
-only after entry and record are on disk. The strictest verdict wins, a human's approval passes what
-holds, never what blocks.
+How a call is decided, all in one transaction. The rules say what it does, and which gates, chains and
+preconditions it meets (`RuleSet.assess`), asking the session's past as it stands at that moment, so that
+of two calls at once the second one sees the first. It is looked up (decided before? a human's answer
+waiting?), reserved against every budget or not at all, and logged; the answer is given out only after
+entry and record are on disk. The strictest verdict wins, a human's approval passes what holds, never
+what blocks.
 
 Idempotence. A call is decided once a *response*: the key is (session, agent, response id, call id,
 name, argument digest). The same bytes fetched again are the same call; a provider that repeats ids in
@@ -30,6 +31,7 @@ from proxy.model import (
     BudgetState,
     Call,
     ChargedEffect,
+    Effect,
     Entry,
     Hold,
     HoldState,
@@ -42,6 +44,7 @@ from proxy.model import (
 )
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.records import decision_record, hold_record
+from proxy.pipeline.story import Story, StoryFacts
 from proxy.pipeline.texts import budget_text
 from proxy.policy.ruleset import Assessment, RuleSet
 from proxy.redact import redact
@@ -56,12 +59,26 @@ class RulesInForce(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """One call, as it comes to the judge."""
+
+    call: Call
+    identity: Identity
+    key: str
+    http: HttpCall | None = None
+    effects: Sequence[Effect] | None = None  # of what has no tool entry: a model request
+    reasons: Sequence[Reason] = ()  # against it, besides those that rules find
+    ran_already: bool = False  # the provider executed it: counted and told, it cannot be stopped
+
+
+@dataclass(frozen=True, slots=True)
 class _Case:
-    """All that the transaction needs to know about one call."""
+    """All that the transaction knows about one call."""
 
     call: Call
     identity: Identity
     assessment: Assessment
+    facts: StoryFacts
     key: str
     rules_digest: str
     started_ns: int
@@ -92,35 +109,36 @@ class Judge:
         in_force: RulesInForce,
         writer: LedgerWriter,
         settings: Settings,
+        story: Story,
         now_ms: Callable[[], int],
     ) -> None:
         self._in_force = in_force
         self._writer = writer
         self._settings = settings
+        self._story = story
         self._now_ms = now_ms
 
-    async def decide(
-        self,
-        call: Call,
-        identity: Identity,
-        key: str,
-        http: HttpCall | None = None,
-        *,
-        ran_already: bool = False,
-    ) -> Decision:
+    async def decide(self, asked: Asked) -> Decision:
         """Returns the decision on a call, durable in ledger and log.
-
-        `ran_already`: the provider executed it; it is counted and told, and cannot be stopped.
 
         Raises:
             LedgerError, LogError: it could not be made durable; the caller refuses the call.
         """
+        return await self._writer.run(partial(self.decide_in, asked))
+
+    def decide_in(self, asked: Asked, tx: Transaction, emit: Emit) -> Decision:
+        """Decides a call in a transaction that is open."""
         started_ns = time.perf_counter_ns()
         rules = self._in_force.rules
-        assessment = rules.assess(call, identity, http)
-        case = _Case(call, identity, assessment, key, rules.digest, started_ns)
-        step = self._account if ran_already else self._decide
-        return await self._writer.run(partial(step, case))
+        call, identity = asked.call, asked.identity
+        facts = self._story.facts(tx, identity, self._now_ms())
+        if asked.effects is None:
+            assessment = rules.assess(call, identity, asked.http, facts)
+        else:
+            assessment = rules.assess_effects(call, identity, asked.effects, asked.reasons, facts)
+        case = _Case(call, identity, assessment, facts, asked.key, rules.digest, started_ns)
+        step = self._account if asked.ran_already else self._decide
+        return step(case, tx, emit)
 
     # --- inside the transaction ------------------------------------------------------------------
 
@@ -352,6 +370,10 @@ class Judge:
         tx.record_decision(
             case.key, case.identity, decision.verdict, hold_id, now_ms, before=before
         )
+        if decision.verdict is Verdict.ALLOW and not case.call.kind.startswith("model_request"):
+            self._story.released(
+                tx, case.facts, case.call, case.identity, case.key, case.assessment
+            )
         if before is None:  # when a held call passes later, its hold's `used` record tells
             arguments: Json = redact(case.call.arguments)
             emit(

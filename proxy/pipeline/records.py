@@ -106,6 +106,19 @@ def session_record(identity: Identity, peer: str) -> Record:
     }
 
 
+def checkpoint_record(hold: Hold, scopes: Sequence[str], by: str) -> Record:
+    """A human has looked: budgets since the last checkpoint are full again in these scopes."""
+    return {
+        "type": "session",
+        "session": hold.session,
+        "agent": hold.agent,
+        "event": "checkpoint",
+        "hold": hold_short(hold),
+        "scopes": list(scopes),
+        "by": by,
+    }
+
+
 def error_record(identity: Identity | None, where: str, text: str) -> Record:
     """Something failed and was closed; `text` has no value from the wire."""
     who = _who(identity) if identity is not None else {"session": None, "agent": None}

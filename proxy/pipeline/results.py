@@ -10,14 +10,28 @@ nothing is released on doubt.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
+from functools import partial
 
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
-from proxy.model import Entry, EntryState, Identity, Json, Settlement, ToolResult, derived_id
+from proxy.model import (
+    Entry,
+    EntryState,
+    Identity,
+    Json,
+    Settlement,
+    Speaker,
+    ToolResult,
+    derived_id,
+)
 from proxy.pipeline.judge import RulesInForce
+from proxy.pipeline.reading import Reader, ReadText
 from proxy.pipeline.records import settlement_record
+from proxy.pipeline.story import Story
+from proxy.wire.codec import ParsedRequest
 
 type _Seen = tuple[str, str, str, str | None, int]
 
@@ -30,10 +44,17 @@ class Results:
     """Settles the ledger from observed results."""
 
     def __init__(
-        self, in_force: RulesInForce, writer: LedgerWriter, now_ms: Callable[[], int]
+        self,
+        in_force: RulesInForce,
+        writer: LedgerWriter,
+        story: Story,
+        reader: Reader,
+        now_ms: Callable[[], int],
     ) -> None:
         self._in_force = in_force
         self._writer = writer
+        self._story = story
+        self._reader = reader
         self._now_ms = now_ms
         self._seen: OrderedDict[_Seen, None] = OrderedDict()
         self._arguments: OrderedDict[str, Json] = OrderedDict()
@@ -46,34 +67,47 @@ class Results:
 
     async def observe(self, identity: Identity, results: Sequence[ToolResult]) -> None:
         """Settles what these results, a whole history's, say something new about."""
-        fresh: list[tuple[_Seen, ToolResult]] = []
-        occurrences: dict[tuple[str, str | None], int] = {}
-        for result in results:
-            call_id = result.call_id
-            if call_id is None and result.name and result.args_sha256:
-                call_id = derived_id(result.name, result.args_sha256)  # as the ledger named it
-            if call_id is None:
-                continue  # a legacy function result names no call: its entry is committed in time
-            name = (call_id, result.args_sha256)
-            nth = occurrences[name] = occurrences.get(name, -1) + 1
-            seen = (identity.session, identity.agent, *name, nth)
-            if seen not in self._seen:
-                fresh.append((seen, result))
+        fresh, shown = self._fresh(identity, results)
         if not fresh:
             return
+        read = [await self._reader.read(result.text) for _, result in fresh]
+        await self._writer.run(partial(self._observe_in, identity, fresh, shown, read))
+        self._remember(fresh)
 
-        def settle(tx: Transaction, emit: Emit) -> None:
-            for (session, agent, call_id, digest, nth), result in fresh:
-                found = tx.entries_of_call(session=session, call_id=call_id, args_sha256=digest)
-                # A session's name can be claimed: what one agent reports settles no other's account.
-                entries = [entry for entry in found if entry.agent == agent]
-                self._settle_nth(tx, emit, entries, nth, occurrences[call_id, digest] + 1, result)
+    def observe_in(
+        self, identity: Identity, results: Sequence[ToolResult], tx: Transaction, emit: Emit
+    ) -> None:
+        """The same in a transaction that is open."""
+        fresh, shown = self._fresh(identity, results)
+        read = [self._reader.read_now(result.text) for _, result in fresh]
+        self._observe_in(identity, fresh, shown, read, tx, emit)
+        self._remember(fresh)
 
-        await self._writer.run(settle)
-        for seen, _result in fresh:
-            self._seen[seen] = None
-        while len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
+    async def observe_texts(self, identity: Identity, request: ParsedRequest) -> None:
+        """Takes in what user and system say in a model request."""
+        new = [
+            (mark, speaker, text)
+            for speaker, text in _said(request)
+            if text and (mark := _mark(identity, speaker, text)) not in self._seen
+        ]
+        if not new:
+            return
+        read = [
+            (speaker, text, await self._reader.read(text, is_result=False))
+            for _, speaker, text in new
+        ]
+        await self._writer.run(
+            lambda tx, _emit: self._story.said(tx, identity, read, self._now_ms())
+        )
+        for mark, _, _ in new:
+            self._seen[mark] = None
+
+    def observe_texts_in(
+        self, identity: Identity, texts: Sequence[tuple[Speaker, str]], tx: Transaction
+    ) -> None:
+        """The same in a transaction that is open, of texts that are told apart already."""
+        read = [(who, text, self._reader.read_now(text, is_result=False)) for who, text in texts]
+        self._story.said(tx, identity, read, self._now_ms())
 
     async def observe_http(self, key: str, result: ToolResult, *, certain: bool = True) -> None:
         """Settles the entries of an HTTP call, or those it is bound to, by the API's own answer.
@@ -81,10 +115,41 @@ class Results:
         Not `certain`: an answer that leaves open whether it was done (a 500, a gateway's timeout).
         """
         doubt = None if certain else "the API failed in the middle; not released on doubt"
+        read = await self._reader.read(result.text)
 
         def settle(tx: Transaction, emit: Emit) -> None:
             for entry in tx.entries_of_key(key):
                 self._settle_one(tx, emit, entry, result, "http-result", doubt)
+            released = tx.released_call(key)
+            if released is not None and certain:
+                self._story.observed(
+                    tx,
+                    self._in_force.rules,
+                    released.family,
+                    released,
+                    result,
+                    read,
+                    self._now_ms(),
+                )
+
+        await self._writer.run(settle)
+
+    async def settle_amounts(
+        self, key: str, amounts: Mapping[str, Decimal] | None, why: str, fault: str | None
+    ) -> None:
+        """Commits a key's entries with their real amounts by kind; None releases them."""
+
+        def settle(tx: Transaction, emit: Emit) -> None:
+            for entry in tx.entries_of_key(key):
+                if entry.state is not EntryState.RESERVED:
+                    continue
+                settlement = (
+                    Settlement(ok=False)
+                    if amounts is None
+                    else Settlement(ok=True, amount=amounts.get(entry.effect.kind))
+                )
+                settled = tx.settle(entry.id, settlement, self._now_ms())
+                emit(settlement_record(settled, why, fault))
 
         await self._writer.run(settle)
 
@@ -109,6 +174,53 @@ class Results:
             return len(entries)
 
         return await self._writer.run(sweep)
+
+    def _fresh(
+        self, identity: Identity, results: Sequence[ToolResult]
+    ) -> tuple[list[tuple[_Seen, ToolResult]], dict[tuple[str, str | None], int]]:
+        """Returns the results not seen before, and how many each call has in this history."""
+        fresh: list[tuple[_Seen, ToolResult]] = []
+        shown: dict[tuple[str, str | None], int] = {}
+        for result in results:
+            call_id = result.call_id
+            if call_id is None and result.name and result.args_sha256:
+                call_id = derived_id(result.name, result.args_sha256)  # as the ledger named it
+            if call_id is None:
+                continue  # a legacy function result names no call: its entry is committed in time
+            name = (call_id, result.args_sha256)
+            shown[name] = shown.get(name, 0) + 1
+            seen = (identity.session, identity.agent, *name, shown[name] - 1)
+            if seen not in self._seen:
+                fresh.append((seen, result))
+        return fresh, shown
+
+    def _remember(self, fresh: Sequence[tuple[_Seen, ToolResult]]) -> None:
+        for seen, _result in fresh:
+            self._seen[seen] = None
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+
+    def _observe_in(
+        self,
+        identity: Identity,
+        fresh: Sequence[tuple[_Seen, ToolResult]],
+        shown: Mapping[tuple[str, str | None], int],
+        read: Sequence[ReadText],
+        tx: Transaction,
+        emit: Emit,
+    ) -> None:
+        rules = self._in_force.rules
+        family = tx.family_of(identity.session, identity.parent)
+        for ((session, agent, call_id, digest, nth), result), text in zip(fresh, read, strict=True):
+            found = tx.entries_of_call(session=session, call_id=call_id, args_sha256=digest)
+            # A session's name can be claimed: what one agent reports settles no other's account.
+            entries = [entry for entry in found if entry.agent == agent]
+            self._settle_nth(tx, emit, entries, nth, shown[call_id, digest], result)
+            calls = tx.released_calls(
+                session=session, agent=agent, call_id=call_id, args_sha256=digest
+            )
+            released = calls[min(nth, len(calls) - 1)] if calls else None
+            self._story.observed(tx, rules, family, released, result, text, self._now_ms())
 
     def _settle_nth(
         self,
@@ -144,3 +256,19 @@ class Results:
             settlement = replace(settlement, ok=None, amount=None, fault=doubt)
         settled = tx.settle(entry.id, settlement, self._now_ms())
         emit(settlement_record(settled, why, settlement.fault))
+
+
+def _said(request: ParsedRequest) -> Sequence[tuple[Speaker, str]]:
+    """Returns what system and user say in a request: how it opens, and the newest message."""
+    system = request.system_text
+    first = request.opening.removeprefix(system).strip() if system else request.opening
+    told_apart = first != request.opening or not system
+    return (
+        (Speaker.SYSTEM, system),
+        (Speaker.USER, first if told_apart else ""),
+        (Speaker.USER, request.user_text),
+    )
+
+
+def _mark(identity: Identity, speaker: Speaker, text: str) -> _Seen:
+    return (identity.session, identity.agent, f"{speaker}:{hash(text)}", None, len(text))

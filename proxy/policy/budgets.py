@@ -21,6 +21,12 @@ _ONE = Decimal(1)
 _WIDE = Context(prec=120)
 """Sums of amounts of 36 digits stay exact; the default context rounds at 28."""
 
+POINTS = "points"
+"""The unit of effects' prices (`points.py`)."""
+
+SPENDING = frozenset({"tokens.input", "tokens.output", "spend"})
+"""Kinds of effects that no tool has: what a model request itself costs (`pipeline/spending.py`)."""
+
 VERDICTS = {"allow": Verdict.ALLOW, "hold": Verdict.HOLD, "block": Verdict.BLOCK}
 
 
@@ -40,6 +46,7 @@ class Budget:
     site: Site
     file: str
     line: int
+    since_checkpoint: bool = False  # it is full again when a human has looked
 
     def covers(self, kind: str) -> bool:
         return any(fnmatchcase(kind, pattern) for pattern in self.of)
@@ -59,7 +66,7 @@ class Budget:
         """Returns why this budget cannot count an effect, None where it can or another one does."""
         if self.measure is Measure.DISTINCT and effect.target is None:
             return f"budget '{self.name}' counts targets, but this effect has none"
-        if self.measure is not Measure.SUM or effect.unit == self.unit:
+        if self.measure is not Measure.SUM or self.unit in (POINTS, effect.unit):
             return None
         if effect.unit is None:
             return f"budget '{self.name}' sums {self.unit}, but this effect has no amount"
@@ -69,16 +76,22 @@ class Budget:
 
     def cost(self, effect: Effect) -> Decimal | None:
         """Returns what an effect adds, None where this budget does not count it."""
+        if self.unit == POINTS:
+            return effect.points
         if self.measure is Measure.SUM:
             return effect.amount if effect.unit == self.unit else None
         if self.measure is Measure.DISTINCT and effect.target is None:
             return None
         return _ONE
 
-    def charges(self, effect: Effect, identity: Identity) -> Iterable[Charge]:
+    def charges(
+        self, effect: Effect, identity: Identity, scale: Decimal | None = None
+    ) -> Iterable[Charge]:
+        """Yields what an effect costs each who pays; `scale`: a signal has shrunk the limit."""
         amount = self.cost(effect)
-        if amount is None:
-            return
+        if amount is None or (self.unit == POINTS and not amount):
+            return  # what costs no points does not touch the account
+        limit = self.limit if scale is None else self.limit * scale
         member = effect.target if self.measure is Measure.DISTINCT else None
         for scope in self.scopes(identity):
             yield Charge(
@@ -86,7 +99,7 @@ class Budget:
                 scope,
                 self.measure,
                 amount,
-                self.limit,
+                limit,
                 self.on_exceed,
                 self.unit,
                 member,
@@ -111,9 +124,6 @@ def compile_budget(part: schema.Budget, site: Site) -> Budget | None:
     if len(measures) != 1:
         site.fault("needs exactly one of 'count: true', 'sum: UNIT' and 'distinct: target'")
         return None
-    if part.sum == "points":
-        site.at("sum").fault("'sum: points' is not supported in this version; remove the budget")
-        return None
     if part.per == "call" and part.window is not None:
         site.at("window").fault("'window' has no meaning with 'per: call'; remove it")
     return Budget(
@@ -129,12 +139,13 @@ def compile_budget(part: schema.Budget, site: Site) -> Budget | None:
         site=site,
         file=site.file,
         line=site.line,
+        since_checkpoint=part.since is not None,
     )
 
 
 def check_unit(budget: Budget, seen: frozenset[str]) -> None:
     """Reports a unit that nothing is measured in."""
-    known = KNOWN_UNITS | seen
+    known = KNOWN_UNITS | seen | {POINTS}
     if budget.unit is not None and budget.unit not in known:
         near = did_you_mean(budget.unit, known)
         hint = near or "; use an ISO 4217 code or a unit that an effect states"
@@ -143,7 +154,7 @@ def check_unit(budget: Budget, seen: frozenset[str]) -> None:
 
 def check_kinds(budget: Budget, kinds: Iterable[str]) -> Iterable[Problem]:
     """Returns a warning for each stated kind that no tool produces."""
-    produced = sorted(set(kinds))
+    produced = sorted({*kinds, *SPENDING})
     for pattern in budget.of:
         if pattern == "*" or any(fnmatchcase(kind, pattern) for kind in produced):
             continue

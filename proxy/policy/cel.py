@@ -10,6 +10,7 @@ sees a private copy in which they are doubles (the library keeps references into
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from decimal import Decimal
 
 from cel_expr_python import cel
 
-from proxy.model import Json
+from proxy.model import Json, Origin
 from proxy.policy.amounts import read_amount
+from proxy.policy.facts import Facts
 from proxy.policy.problems import did_you_mean
 
 type Variables = dict[str, Json]
@@ -35,6 +37,13 @@ _CALL = {
     "human": _STRING,
     "identity.session_trust": _STRING,
     "identity.agent_trust": _STRING,
+    # What this family of sessions has met so far (`facts.Seen`).
+    "seen.kinds": cel.Type.List(_STRING),
+    "seen.tools": cel.Type.List(_STRING),
+    "seen.labels": cel.Type.List(_STRING),
+    "seen.untrusted": _BOOL,
+    "seen.calls": cel.Type.INT,
+    "user.text": _STRING,
 }
 _HTTP = {
     "body": _DYN,
@@ -58,19 +67,33 @@ _EFFECT = {
     "effect.target": _STRING,
     "effect.reversibility": _STRING,
     "effect.labels": cel.Type.List(_STRING),
+    "effect.points": _DYN,
+    "effect.is_new": _BOOL,
+}
+_EVIDENCE = {
+    "evidence.kind": _STRING,
+    "evidence.tool": _STRING,
+    "evidence.side": _STRING,
+    "evidence.is_error": _BOOL,
+    "evidence.text": _STRING,
+    "evidence.age_s": cel.Type.INT,
+    "evidence.result.json": _DYN,
+    "evidence.result.text": _STRING,
+    "evidence.result.is_error": _BOOL,
 }
 _RESULT = {"args": _DYN, "result.is_error": _BOOL, "result.text": _STRING, "result.json": _DYN}
 
 _PATH = re.compile(
-    r"\s*(args|body|path|query|headers|result\.json|graphql\.args|graphql\.variables)((?:\.[A-Za-z_]\w*|\[\"[\w .:/@-]*\"\]|\[[0-9]{1,6}\])*)\s*",
+    r"\s*(args|body|path|query|headers|(?:evidence\.)?result\.json|graphql\.args|graphql\.variables)((?:\.[A-Za-z_]\w*|\[\"[\w .:/@-]*\"\]|\[[0-9]{1,6}\])*)\s*",
     re.ASCII,
 )
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[\"([^\"]*)\"\]|\[([0-9]+)\]", re.ASCII)
 _PROBLEM = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
-_LATER = frozenset({"origin", "evidence", "labels_of"})
 _FUNCTIONS = (
     "num",
+    "origin",
+    "host",
     "has",
     "size",
     "matches",
@@ -110,12 +133,64 @@ _NUM = cel.FunctionDecl(
 )
 
 
+_SAYS = ("user", "system", "result", "trusted", "untrusted", "model", "tools", "labels")
+_ORIGIN_FIELD = re.compile(r"\)\s*\.\s*([A-Za-z_]\w*)", re.ASCII)
+_MAP = cel.Type.Map(_STRING, _DYN)
+_KINDS_OF_VALUE = {
+    "text": _STRING,
+    "int": cel.Type.INT,
+    "uint": cel.Type.UINT,
+    "double": cel.Type.DOUBLE,
+    "bool": _BOOL,
+    "list": cel.Type.List(_DYN),
+    "map": cel.Type.Map(_DYN, _DYN),
+    "null": cel.Type.NULL,
+}
+
+
+class _Asking(threading.local):
+    """Whose past `origin()` is asked of: a function that CEL calls gets its arguments and no more."""
+
+    facts: Facts | None = None
+
+
+_asking = _Asking()
+
+
+def _origin(value: Json) -> dict[str, Json]:
+    facts = _asking.facts
+    return origin_value(facts.origin(value) if facts is not None else Origin(model=True))
+
+
+def origin_value(origin: Origin) -> dict[str, Json]:
+    """Returns an origin as expressions see it."""
+    return {
+        "user": origin.user,
+        "system": origin.system,
+        "result": origin.result,
+        "trusted": origin.trusted,
+        "untrusted": origin.untrusted,
+        "model": origin.model,
+        "tools": list(origin.tools),
+        "labels": list(origin.labels),
+    }
+
+
+_ORIGIN = cel.FunctionDecl(
+    "origin",
+    [
+        cel.Overload(f"origin_{name}", _MAP, [kind], impl=_origin)
+        for name, kind in _KINDS_OF_VALUE.items()
+    ],
+)
+
+
 class Dialect:
     """One set of declared variables: what an expression at one place of a rule may speak of."""
 
     def __init__(self, variables: Mapping[str, cel.Type]) -> None:
         self.variables = tuple(variables)
-        self._env = cel.NewEnv(variables=variables, functions=[_NUM])
+        self._env = cel.NewEnv(variables=variables, functions=[_NUM, _ORIGIN])
         # A name in a string or as a field counts too: one variable too many does no harm.
         self._named = {
             name: re.compile(r"(?<!\w)" + name.replace(".", r"\s*\.\s*") + r"(?!\w)", re.ASCII)
@@ -132,8 +207,11 @@ class Dialect:
             compiled = self._env.compile(text)
         except RuntimeError as error:
             raise ExpressionErrors(list(self._problems(text, str(error)))) from error
+        wrong = list(_origin_problems(text))
+        if wrong:
+            raise ExpressionErrors(wrong)
         needs = tuple(name for name, pattern in self._named.items() if pattern.search(text))
-        return Expression(text, compiled, needs, _reader(text))
+        return Expression(text, compiled, needs, _reader(text), _ASKS.search(text) is not None)
 
     def _problems(self, text: str, message: str) -> Iterator[ExpressionProblem]:
         spoiled: set[str] = set()
@@ -156,13 +234,13 @@ class Dialect:
             yield ExpressionProblem(0, message.splitlines()[0].partition(" [")[0])
 
     def _undeclared(self, name: str) -> str:
-        if name in _LATER:
-            return f"'{name}()' is not supported in this version; remove it"
         root = name.partition(".")[0]
         if root in _HTTP and root not in self.variables:
             return f"'{name}': only an 'http:' entry and gates have '{root}'"
         if name in _EFFECT:
-            return f"'{name}': only gates have 'effect'"
+            return f"'{name}': only gates, chains and requires have 'effect'"
+        if root == "evidence":
+            return f"'{name}': only requires have 'evidence'"
         near = did_you_mean(name, (*self.variables, *_FUNCTIONS))
         return f"unknown variable or function '{name}'{near}"
 
@@ -181,6 +259,7 @@ class Expression:
     compiled: cel.Expression
     needs: tuple[str, ...]
     read: Callable[[Scope], Json] | None
+    asks_origin: bool = False
 
     @property
     def type_name(self) -> str:
@@ -222,6 +301,8 @@ class Expression:
         return made
 
     def _evaluate(self, scope: Scope) -> tuple[cel.Type, Json]:
+        if self.asks_origin:
+            _asking.facts = scope.facts
         try:
             found = self.compiled.eval(data=self._data(scope))
             kind = found.type()
@@ -236,12 +317,15 @@ class Expression:
 class Scope:
     """The variables of one evaluation, over those of a wider one; CEL's copies are made once."""
 
-    __slots__ = ("_base", "_copies", "_own")
+    __slots__ = ("_base", "_copies", "_own", "facts")
 
-    def __init__(self, variables: Variables, base: Scope | None = None) -> None:
+    def __init__(
+        self, variables: Variables, base: Scope | None = None, facts: Facts | None = None
+    ) -> None:
         self._own = variables
         self._base = base
         self._copies: Variables = {}
+        self.facts: Facts | None = facts if base is None else base.facts
 
     def __getitem__(self, name: str) -> Json:
         """Raises KeyError where there is no such variable."""
@@ -256,6 +340,37 @@ class Scope:
         if name not in self._copies:
             self._copies[name] = _for_cel(self._own[name])
         return self._copies[name]
+
+
+_ASKS = re.compile(r"(?<![\w.])origin\s*\(", re.ASCII)
+
+
+def _origin_problems(text: str) -> Iterator[ExpressionProblem]:
+    """Finds what an origin does not say: its map is dynamic, so CEL would only tell at run time."""
+    for call in _ASKS.finditer(text):
+        end = _closing(text, call.end())
+        field = _ORIGIN_FIELD.match(text, end)
+        if field is not None and field[1] not in _SAYS:
+            near = did_you_mean(field[1], _SAYS) or f"; it has {', '.join(_SAYS)}"
+            yield ExpressionProblem(field.start(1), f"an origin has no '{field[1]}'{near}")
+
+
+def _closing(text: str, at: int) -> int:
+    """Returns where the parenthesis closes that was opened before `at`; quotes are stepped over."""
+    depth, quote = 1, ""
+    while at < len(text):
+        char = text[at]
+        if quote:
+            at += char == "\\"
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        else:
+            depth += (char == "(") - (char == ")")
+            if depth == 0:
+                return at
+        at += 1
+    return at
 
 
 def _for_cel(value: Json) -> Json:
@@ -316,7 +431,13 @@ def _brief(text: str) -> str:
     return words.partition(" -> ")[0].partition(" [")[0][:200]
 
 
+def tool_variables() -> dict[str, cel.Type]:
+    """The variables that every expression about a call has; readers add their own."""
+    return dict(_CALL)
+
+
 TOOL = Dialect(_CALL)
 ROUTE = Dialect(_CALL | _HTTP)
 GATE = Dialect(_CALL | _HTTP | _EFFECT)
+REQUIRES = Dialect(_CALL | _HTTP | _EFFECT | _EVIDENCE)
 RESULT = Dialect(_RESULT)

@@ -25,6 +25,7 @@ _NUMBER = frozenset({"DOUBLE", "INT", "UINT", "STRING"})
 _TARGET = frozenset({"STRING", "INT", "UINT"})
 _TEXT = frozenset({"STRING"})
 _BOOL = frozenset({"BOOL"})
+_ANY = frozenset({"STRING", "INT", "UINT", "DOUBLE", "BOOL", "LIST", "MAP"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Produced:
     effect: Effect
     source: CompiledEffect
     amount_known: bool
+    data: Json = None  # the part of the arguments that it carries along
 
 
 @dataclass(slots=True)
@@ -79,13 +81,15 @@ class CompiledEffect:
     unit: str | Expression | None
     target: Expression | None
     reversibility: Reversibility
-    points: Decimal
+    points: Decimal | None  # None: the price table says
     labels: tuple[str, ...]
     when: Expression | None
+    data: Expression | None
     settle: CompiledSettle | None
     file: str
     line: int
     site: Site
+    price: Decimal = Decimal(0)  # before data class and trust
     budgets: tuple[Budget, ...] = ()
     call_budgets: tuple[Budget, ...] = ()
     units_counted: frozenset[str] = frozenset()
@@ -131,11 +135,21 @@ class CompiledEffect:
             amount if known else None,
             unit,
             target,
-            self.points,
+            self.price if self.points is None else self.points,
             self.labels,
             self.rule,
         )
-        return Produced(effect, self, known)
+        return Produced(effect, self, known, self._data(scope))
+
+    def _data(self, scope: Scope) -> Json:
+        """What may carry data: the stated part, else all arguments; what cannot be read counts whole."""
+        whole = scope["args"]
+        if self.data is None:
+            return whole
+        try:
+            return self.data.value(scope)
+        except ExpressionFault:
+            return whole
 
     def hold(self, text: str) -> Reason:
         return Reason(self.rule, f"tool '{self.tool}': {text}", Verdict.HOLD, self.file, self.line)
@@ -167,6 +181,7 @@ def compile_effect(
         points=part.points,
         labels=part.labels,
         when=_optional(part.when, site, "when", dialect, _BOOL),
+        data=_optional(part.data, site, "data", dialect, _ANY),
         settle=_compile_settle(part.settle, site.at("settle")),
         file=site.file,
         line=site.line,

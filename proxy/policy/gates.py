@@ -22,6 +22,8 @@ NO_EFFECT: Variables = {
     "effect.target": "",
     "effect.reversibility": "",
     "effect.labels": [],
+    "effect.points": 0.0,
+    "effect.is_new": False,
 }
 """What gates see of a call that has no effect."""
 
@@ -62,7 +64,7 @@ def compile_gate(part: schema.Gate, site: Site) -> Gate | None:
     return Gate(part.name, when, VERDICTS[part.verdict], part.message, site, site.file, site.line)
 
 
-def effect_variables(effect: Effect, *, amount_known: bool) -> Variables:
+def effect_variables(effect: Effect, *, amount_known: bool, is_new: bool = True) -> Variables:
     """Returns an effect as gates see it; an amount that could not be read is not there at all."""
     made: Variables = {
         "effect.kind": effect.kind,
@@ -70,6 +72,8 @@ def effect_variables(effect: Effect, *, amount_known: bool) -> Variables:
         "effect.target": effect.target or "",
         "effect.reversibility": str(effect.reversibility),
         "effect.labels": list(effect.labels),
+        "effect.points": float(effect.points),
+        "effect.is_new": is_new,
     }
     if amount_known:
         made["effect.amount"] = float(effect.amount) if effect.amount is not None else 0.0

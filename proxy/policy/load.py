@@ -8,20 +8,25 @@ twice, a name used twice, a unit nobody knows). Every mistake of every file come
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from proxy.model import Json, Measure, Verdict
+from proxy.model import Json, Measure, Reason, Verdict
 from proxy.policy import schema
-from proxy.policy.budgets import VERDICTS, Budget, check_kinds, check_unit, compile_budget
-from proxy.policy.cel import ROUTE, TOOL
-from proxy.policy.effects import CompiledEffect, compile_effect
+from proxy.policy.budgets import POINTS, VERDICTS, Budget, check_kinds, check_unit, compile_budget
+from proxy.policy.cel import ROUTE, TOOL, Expression, Scope
+from proxy.policy.chains import Chain, check_steps, compile_chain
+from proxy.policy.effects import CompiledEffect, Produced, compile_effect
 from proxy.policy.gates import Gate, compile_gate
+from proxy.policy.points import Prices
 from proxy.policy.problems import Problem, RuleErrors
+from proxy.policy.requires import Require, check_require, compile_require
 from proxy.policy.routes import Route, compile_route, host_pattern, overlap
 from proxy.policy.site import Site
 from proxy.policy.yamlnodes import Document, read_yaml
+from proxy.settings import packs_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,16 @@ class ToolEntry:
     effects: tuple[CompiledEffect, ...]
     site: Site
 
+    @property
+    def all_effects(self) -> tuple[CompiledEffect, ...]:
+        """All effects that a call of this tool can have."""
+        return self.effects
+
+    def produce(self, scope: Scope, reasons: list[Reason]) -> list[Produced]:
+        """Returns the effects of one call, in the order in which they happen."""
+        made = (effect.produce(scope, reasons) for effect in self.effects)
+        return [produced for produced in made if produced is not None]
+
 
 @dataclass(slots=True)
 class Loaded:
@@ -44,12 +59,32 @@ class Loaded:
     tools: list[ToolEntry] = field(default_factory=list)
     gates: list[Gate] = field(default_factory=list)
     budgets: list[Budget] = field(default_factory=list)
+    chains: list[Chain] = field(default_factory=list)
+    requires: list[Require] = field(default_factory=list)
+    statements: list[tuple[schema.StatementPart, Site, str]] = field(default_factory=list)
+    commands: list[tuple[schema.CommandPart, Site, str]] = field(default_factory=list)
+    prices: Prices = field(default_factory=Prices)
+    trusts_results: bool = False
     unmapped: Verdict = Verdict.HOLD
     unparsed: Verdict = Verdict.BLOCK
     opaque: Verdict = Verdict.BLOCK
     model_hosts: tuple[str, ...] = ()
     pass_through: tuple[str, ...] = ()
+    shadowed: list[Problem] = field(default_factory=list)
     warnings: tuple[Problem, ...] = ()
+
+    def variables(self) -> frozenset[str]:
+        """Names of all variables that some expression speaks of: what nobody asks is not looked up."""
+        return frozenset(name for made in self._expressions() for name in made.needs)
+
+    def _expressions(self) -> Iterator[Expression]:
+        for tool in self.tools:
+            for effect in tool.all_effects:
+                parts = (effect.when, effect.amount, effect.unit, effect.target, effect.data)
+                yield from (part for part in parts if isinstance(part, Expression))
+        yield from (gate.when for gate in self.gates)
+        yield from (s.when for c in self.chains for s in c.steps if s.when is not None)
+        yield from (r.when for r in self.requires if r.when is not None)
 
 
 def load_paths(paths: Sequence[Path], read: Callable[[Path], bytes] = Path.read_bytes) -> Loaded:
@@ -104,6 +139,9 @@ def load_texts(texts: Iterable[tuple[str, str]], problems: Iterable[Problem] = (
     loaded.opaque = _strictest(values, "opaque", Verdict.BLOCK)
     loaded.model_hosts = _all_hosts(values, "model_hosts")
     loaded.pass_through = _all_hosts(values, "pass_through")
+    words = [value.get("trust") for value in values]
+    loaded.trusts_results = "trusted" in words and "untrusted" not in words
+    loaded.prices = _prices(values)
     _agree(loaded)
     if found:
         raise RuleErrors(found)
@@ -117,6 +155,30 @@ def _strictest(values: Iterable[dict[str, Json]], key: str, otherwise: Verdict) 
     return max(
         (VERDICTS[w] for w in words if isinstance(w, str) and w in VERDICTS), default=otherwise
     )
+
+
+def _prices(values: Sequence[dict[str, Json]]) -> Prices:
+    """Returns the tables that the files state, over those of `rules/prices.yaml`."""
+    made = Prices()
+    for value in values:
+        try:
+            part = schema.PricesPart.model_validate(value.get("prices") or {})
+        except ValueError:
+            continue  # its mistakes are told already
+        made = made.over(_tables(part))
+    return made.over(default_prices())
+
+
+@cache
+def default_prices() -> Prices:
+    """Returns the tables that come with checkrein."""
+    path = packs_directory() / "prices.yaml"
+    document = read_yaml(str(path), path.read_text(encoding="utf-8"))
+    return _tables(schema.PricesPart.model_validate(document.value["prices"]))
+
+
+def _tables(part: schema.PricesPart) -> Prices:
+    return Prices(part.kinds or {}, part.reversibility or {}, part.labels or {}, part.trust or {})
 
 
 def _all_hosts(values: Iterable[dict[str, Json]], key: str) -> tuple[str, ...]:
@@ -164,6 +226,18 @@ def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]
             gate = compile_gate(part, site)
             if gate is not None:
                 loaded.gates.append(gate)
+        elif isinstance(part, schema.Chain):
+            chain = compile_chain(part, site)
+            if chain is not None:
+                loaded.chains.append(chain)
+        elif isinstance(part, schema.Require):
+            require = compile_require(part, site)
+            if require is not None:
+                loaded.requires.append(require)
+        elif isinstance(part, schema.StatementPart):
+            loaded.statements.append((part, site, pack))
+        elif isinstance(part, schema.CommandPart):
+            loaded.commands.append((part, site, pack))
         else:
             budget = compile_budget(part, site)
             if budget is not None:
@@ -196,7 +270,7 @@ def _compile_tool(part: schema.Tool, site: Site, pack: str) -> ToolEntry | None:
             tool=label,
             dialect=TOOL if route is None else ROUTE,
         )
-        for i, effect in enumerate(part.effects)
+        for i, effect in enumerate(part.effects or ())
     )
     return ToolEntry(label, part.name or (), route, effects, site)
 
@@ -214,7 +288,11 @@ def _agree(loaded: Loaded) -> None:
                     if tool.site.at("name", i).path in tool.site.document.nodes
                     else ("name",)
                 )
-                tool.site.at(*path).fault(f"'{name}' is mapped twice; the other one is {where}")
+                text = f"'{name}' is mapped twice; the other one is {where}"
+                if names[name].file == tool.site.file:
+                    tool.site.at(*path).fault(text)
+                else:
+                    loaded.shadowed.append(tool.site.at(*path).problem(f"{text}, and counts"))
             names.setdefault(name, tool.site)
         if tool.route is not None:
             for other, site in routes:
@@ -225,10 +303,12 @@ def _agree(loaded: Loaded) -> None:
             routes.append((tool.route, tool.site))
     _unique("gate", ((g.name, g.site) for g in loaded.gates))
     _unique("budget", ((b.name, b.site) for b in loaded.budgets))
+    _unique("chain", ((c.name, c.site) for c in loaded.chains))
+    _unique("requirement", ((r.name, r.site) for r in loaded.requires))
     seen = frozenset(
         effect.unit
         for tool in loaded.tools
-        for effect in tool.effects
+        for effect in tool.all_effects
         if isinstance(effect.unit, str)
     )
     for budget in loaded.budgets:
@@ -245,7 +325,13 @@ def _unique(what: str, named: Iterable[tuple[str, Site]]) -> None:
 
 
 def _warnings(loaded: Loaded) -> Iterable[Problem]:
-    effects = [effect for tool in loaded.tools for effect in tool.effects]
+    effects = [effect for tool in loaded.tools for effect in tool.all_effects]
+    kinds = {effect.kind for effect in effects}
+    yield from loaded.shadowed
+    for chain in loaded.chains:
+        yield from check_steps(chain, kinds)
+    for require in loaded.requires:
+        yield from check_require(require, kinds)
     for budget in loaded.budgets:
         yield from check_kinds(budget, (effect.kind for effect in effects))
         if budget.of == ("*",):
@@ -253,7 +339,7 @@ def _warnings(loaded: Loaded) -> Iterable[Problem]:
         for effect in effects:
             if not budget.covers(effect.kind):
                 continue
-            if budget.measure is Measure.SUM and effect.amount is None:
+            if budget.measure is Measure.SUM and budget.unit != POINTS and effect.amount is None:
                 text = f"budget '{budget.name}' sums {budget.unit}, but this effect has no amount: every such call will be held"
                 yield effect.site.problem(text)
             if budget.measure is Measure.DISTINCT and effect.target is None:

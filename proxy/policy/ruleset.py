@@ -1,15 +1,18 @@
 """A compiled rule set: the door through which calls are judged and results settled.
 
-What belongs here: finding the entry of a call, and putting effects, gates and budgets together.
-Everything is compiled at load; a set never changes and may be asked from any thread. Cost per call
-is one dictionary look-up, one CEL evaluation a gate and effect, one charge a budget and effect.
+What belongs here: finding the entry of a call, and putting effects, gates, chains, preconditions and
+budgets together. Everything is compiled at load; a set never changes and may be asked from any thread.
+What the session has met before comes in as `Facts`. Cost per call is one dictionary look-up, one CEL
+evaluation for each gate that can be about the call (`conditions.py`), one charge a budget and effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -18,6 +21,7 @@ from proxy.model import (
     Call,
     Charge,
     ChargedEffect,
+    Effect,
     HttpCall,
     Identity,
     Json,
@@ -27,12 +31,17 @@ from proxy.model import (
     ToolResult,
     Verdict,
 )
-from proxy.policy.budgets import assess_call
+from proxy.policy.budgets import Budget, assess_call
 from proxy.policy.cel import Scope, Variables
+from proxy.policy.chains import Acting, Advance, Chain
+from proxy.policy.conditions import Index
 from proxy.policy.effects import CompiledSettle, Produced
-from proxy.policy.gates import NO_EFFECT, effect_variables
+from proxy.policy.facts import NO_FACTS, Facts, Seen
+from proxy.policy.gates import NO_EFFECT, Gate, effect_variables
 from proxy.policy.graphql import GraphqlFault, RootField, read_graphql
+from proxy.policy.labels.span import Span
 from proxy.policy.load import Loaded, ToolEntry, load_paths, load_texts
+from proxy.policy.requires import Require, evidence_tools
 from proxy.policy.routes import Match, Routes, normal_host
 from proxy.policy.strictjson import json_or_none
 
@@ -53,6 +62,17 @@ class Assessment:
     reasons: tuple[Reason, ...]
     mapped: bool
     call_states: tuple[BudgetState, ...] = ()
+    advances: tuple[Advance, ...] = ()  # chains' new states, for when it is let through
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What the rules say of a tool's result."""
+
+    trusted: bool
+    labels: tuple[str, ...] = ()  # of all of it
+    spans: tuple[Span, ...] = ()  # of parts
+    untrusted_parts: tuple[str, ...] = ()  # what others may have written in a trusted result
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +97,12 @@ class RuleSet:
         self.model_hosts = loaded.model_hosts
         self.pass_through = loaded.pass_through
         self.warnings = loaded.warnings
-        self._gates = tuple(loaded.gates)
+        self.trusts_results = loaded.trusts_results
+        self._gates = Index((gate.when.text, gate) for gate in loaded.gates)
+        self._chains = tuple(loaded.chains)
+        self._requires = tuple(loaded.requires)
         self._tools = tuple(loaded.tools)
-        named = [(name, tool) for tool in self._tools for name in tool.names]
+        named = [(name, tool) for tool in reversed(self._tools) for name in tool.names]
         self._exact = {name: tool for name, tool in named if not is_glob(name)}
         globs = [(name, tool) for name, tool in named if is_glob(name)]
         self._globs = sorted(globs, key=lambda item: literal_length(item[0]), reverse=True)
@@ -88,13 +111,25 @@ class RuleSet:
         )
         self._found: dict[str, ToolEntry | None] = {}
         self._settles: dict[str, CompiledSettle] = {}
-        for effect in (effect for tool in self._tools for effect in tool.effects):
-            covering = [budget for budget in loaded.budgets if budget.covers(effect.kind)]
-            effect.budgets = tuple(b for b in covering if b.per != "call")
-            effect.call_budgets = tuple(b for b in covering if b.per == "call")
-            effect.units_counted = frozenset(b.unit for b in covering if b.unit is not None)
-            if effect.settle is not None:
-                self._settles[effect.rule] = effect.settle
+        self._budgets = tuple(loaded.budgets)
+        self._prices = loaded.prices
+        brings: dict[str, list[str]] = {}
+        for tool in self._tools:
+            for effect in tool.all_effects:
+                covering = self._covering(effect.kind)
+                effect.budgets = tuple(b for b in covering if b.per != "call")
+                effect.call_budgets = tuple(b for b in covering if b.per == "call")
+                effect.units_counted = frozenset(b.unit for b in covering if b.unit is not None)
+                effect.price = self._prices.base(effect.kind, effect.reversibility.value)
+                brings.setdefault(effect.kind, []).append(tool.label)
+                if effect.settle is not None:
+                    self._settles[effect.rule] = effect.settle
+        self._evidence = {r.name: evidence_tools(r, brings) for r in self._requires}
+        self._spoken = loaded.variables()
+        self._sums_points = any(b.unit == "points" for b in self._budgets)
+        self._chains_of = lru_cache(4096)(self._concerned_chains)
+        self._requires_of = lru_cache(4096)(self._concerned_requires)
+        self.checkpoint_budgets = frozenset(b.name for b in self._budgets if b.since_checkpoint)
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> RuleSet:
@@ -114,7 +149,13 @@ class RuleSet:
         """
         return cls(load_texts([(name, text)]))
 
-    def assess(self, call: Call, identity: Identity, http: HttpCall | None = None) -> Assessment:
+    def assess(
+        self,
+        call: Call,
+        identity: Identity,
+        http: HttpCall | None = None,
+        facts: Facts = NO_FACTS,
+    ) -> Assessment:
         """Returns a call's effects with their charges, and every reason against it.
 
         Only the ledger's budgets are missing: whether the charges fit is known there.
@@ -141,7 +182,7 @@ class RuleSet:
             text = f"no rule knows the tool '{call.name}': add it under 'tools:'"
             reasons.append(Reason("unmapped", text, unmapped))
         try:
-            return self._assess(call, identity, http, found, reasons)
+            return self._assess(call, identity, http, found, reasons, facts)
         except RecursionError:
             text = "the arguments are nested too deeply to be judged"
             reasons.append(Reason("unreadable-arguments", text, Verdict.BLOCK))
@@ -222,45 +263,191 @@ class RuleSet:
         http: HttpCall | None,
         found: tuple[_Found, ...],
         reasons: list[Reason],
+        facts: Facts,
     ) -> Assessment:
         match = found[0].match if found else None
-        base = Scope(_variables(call, identity, http, match))
-        produced: list[Produced] = []
-        scopes: list[Scope] = []
+        base = Scope(_variables(call, identity, http, match, self._seen(facts)), facts=facts)
+        acts: list[_Act] = []
+        bare: list[Scope] = []
         for one in found:
             at = base if one.field is None else Scope(_graphql(one.field, one.names), base)
-            made = [p for c in one.tool.effects if (p := c.produce(at, reasons)) is not None]
-            produced += made
-            shown = [effect_variables(p.effect, amount_known=p.amount_known) for p in made]
-            scopes += [Scope(variables, at) for variables in shown or [NO_EFFECT]]
-        charged = tuple(_charge(one, identity, reasons) for one in produced)
-        if self._gates:
-            scopes = scopes or [Scope(NO_EFFECT, base)]
-            for gate in self._gates:
-                answer = gate.judge(scopes)
-                if answer is not None:
-                    reasons.append(answer)
-        per_call = [(p.effect, p.source.call_budgets) for p in produced if p.source.call_budgets]
-        states = assess_call(per_call, reasons) if per_call else ()
-        return Assessment(charged, tuple(reasons), bool(found), states)
+            made = one.tool.produce(at, reasons)
+            acts += [self._act(p, at, identity, facts) for p in made]
+            bare += [] if made else [Scope(NO_EFFECT, at)]
+        scopes = [act.scope for act in acts] + bare
+        return self._judge(
+            call, identity, acts, scopes or [Scope(NO_EFFECT, base)], reasons, facts, bool(found)
+        )
+
+    def assess_effects(
+        self,
+        call: Call,
+        identity: Identity,
+        effects: Sequence[Effect],
+        reasons: Sequence[Reason] = (),
+        facts: Facts = NO_FACTS,
+    ) -> Assessment:
+        """Returns the same for what has no tool entry: its effects are given (a model request's cost)."""
+        base = Scope(_variables(call, identity, None, None, self._seen(facts)), facts=facts)
+        acts = [
+            _Act(effect, Scope(effect_variables(effect, amount_known=True, is_new=False), base))
+            for effect in effects
+        ]
+        scopes = [act.scope for act in acts]
+        return self._judge(call, identity, acts, scopes, list(reasons), facts, True)
+
+    def _judge(
+        self,
+        call: Call,
+        identity: Identity,
+        acts: Sequence[_Act],
+        scopes: Sequence[Scope],
+        reasons: list[Reason],
+        facts: Facts,
+        mapped: bool,
+    ) -> Assessment:
+        """Puts gates, preconditions, chains and budgets to what a call does."""
+        in_force = facts.in_force
+        if in_force.frozen is not None:
+            reasons.append(Reason("frozen", in_force.frozen, Verdict.BLOCK))
+        kinds = [act.effect.kind for act in acts]
+        for gate in self._gates.of(call.name, kinds or ("",)):
+            answer = gate.judge(scopes)
+            if answer is not None:
+                reasons.append(_raised(answer, gate, in_force.raised))
+        for act in acts:
+            for require in self._requires_of(act.effect.kind):
+                stated = self._evidence[require.name]
+                missing = require.judge(act.effect, act.scope, facts, *stated)
+                if missing is not None:
+                    reasons.append(missing)
+            for pattern, verdict, why in in_force.holds:
+                if fnmatchcase(act.effect.kind, pattern):
+                    reasons.append(Reason("signal", why, verdict))
+        advances = self._walk(call, acts, facts, reasons)
+        charged = tuple(self._charge(act, identity, reasons, in_force.scales) for act in acts)
+        per_call = [(act.effect, self._call_budgets(act)) for act in acts]
+        states = assess_call([one for one in per_call if one[1]], reasons)
+        return Assessment(charged, tuple(reasons), mapped, states, advances)
+
+    def _act(self, produced: Produced, at: Scope, identity: Identity, facts: Facts) -> _Act:
+        """Prices an effect by the data that it carries, and makes what gates see of it."""
+        effect = produced.effect
+        labels = effect.labels
+        if self._sums_points and produced.source.points is None and effect.points:
+            carried = (*labels, *facts.origin(produced.data).labels)
+            factor = self._prices.factor(carried, identity.agent_trust)
+            effect = replace(effect, points=effect.points * factor)
+        is_new = (
+            "effect.is_new" in self._spoken
+            and effect.target is not None
+            and facts.is_new(effect.kind, effect.target)
+        )
+        variables = effect_variables(effect, amount_known=produced.amount_known, is_new=is_new)
+        return _Act(effect, Scope(variables, at), produced, produced.data)
+
+    def _walk(
+        self, call: Call, acts: Sequence[_Act], facts: Facts, reasons: list[Reason]
+    ) -> tuple[Advance, ...]:
+        if not self._chains or not acts:
+            return ()
+        acting = [Acting(act.effect, act.scope, act.data, call.name) for act in acts]
+        concerned = dict.fromkeys(
+            chain for act in acts for chain in self._chains_of(act.effect.kind)
+        )
+        advances: list[Advance] = []
+        for chain in concerned:
+            matched, moved = chain.walk(acting, facts)
+            reasons += matched
+            advances += moved
+        return tuple(advances)
+
+    def _charge(
+        self, act: _Act, identity: Identity, reasons: list[Reason], scales: Mapping[str, Decimal]
+    ) -> ChargedEffect:
+        effect, produced = act.effect, act.produced
+        budgets: Sequence[Budget]
+        if produced is not None:
+            budgets, counted = produced.source.budgets, produced.source.units_counted
+        else:
+            covering = self._covering(effect.kind)
+            budgets = [budget for budget in covering if budget.per != "call"]
+            counted = frozenset(b.unit for b in covering if b.unit is not None)
+        charges: list[Charge] = []
+        for budget in budgets:
+            charges.extend(budget.charges(effect, identity, scales.get(budget.name)))
+        for budget in (*budgets, *self._call_budgets(act)):
+            if produced is None or (
+                budget.measure is Measure.SUM
+                and budget.unit != "points"
+                and not produced.amount_known
+            ):
+                continue  # that the amount could not be read is said already
+            fault = budget.fault(effect, counted)
+            if fault is not None:
+                reasons.append(produced.source.hold(fault))
+        return ChargedEffect(effect, tuple(charges))
+
+    def _call_budgets(self, act: _Act) -> tuple[Budget, ...]:
+        if act.produced is not None:
+            return act.produced.source.call_budgets
+        return tuple(b for b in self._covering(act.effect.kind) if b.per == "call")
+
+    def _covering(self, kind: str) -> list[Budget]:
+        return [budget for budget in self._budgets if budget.covers(kind)]
+
+    def _seen(self, facts: Facts) -> Seen:
+        """What the session has met, read only where some expression speaks of it."""
+        return facts.seen if self._spoken & _ABOUT_THE_PAST else _UNSEEN
+
+    def _concerned_chains(self, kind: str) -> tuple[Chain, ...]:
+        return tuple(chain for chain in self._chains if chain.concerns(kind))
+
+    def _concerned_requires(self, kind: str) -> tuple[Require, ...]:
+        return tuple(require for require in self._requires if require.concerns(kind))
+
+    # --- what the pipeline keeps of a session for these rules -------------------------------------
+
+    def is_evidence(self, kind: str) -> bool:
+        """Whether some precondition asks for results of effects of this kind."""
+        return any(require.wants(kind) for require in self._requires)
+
+    def worth_of(self, tool: str, text: str) -> Worth:
+        """Returns what the rules say of a tool's result: whether it is trusted, what is in it."""
+        entry = self.entry_of(tool)
+        return Worth(trusted=self.trusts_results) if entry is None else Worth(self.trusts_results)
+
+    def entry_of(self, name: str) -> ToolEntry | None:
+        """Returns the entry of a tool by its name: what its results are worth stands there."""
+        found = self._found_for(Call(None, name, None, ""), None)
+        return found[0].tool if found else None
 
 
-def _charge(produced: Produced, identity: Identity, reasons: list[Reason]) -> ChargedEffect:
-    source, effect = produced.source, produced.effect
-    charges: list[Charge] = []
-    for budget in source.budgets:
-        charges.extend(budget.charges(effect, identity))
-    for budget in (*source.budgets, *source.call_budgets):
-        if budget.measure is Measure.SUM and not produced.amount_known:
-            continue  # that the amount could not be read is said already
-        fault = budget.fault(effect, source.units_counted)
-        if fault is not None:
-            reasons.append(source.hold(fault))
-    return ChargedEffect(effect, tuple(charges))
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """One effect of the call, with the scope in which its conditions are asked."""
+
+    effect: Effect
+    scope: Scope
+    produced: Produced | None = None
+    data: Json = None
+
+
+_UNSEEN = Seen()
+_ABOUT_THE_PAST = frozenset(
+    {"seen.kinds", "seen.tools", "seen.labels", "seen.untrusted", "seen.calls", "user.text"}
+)
+
+
+def _raised(answer: Reason, gate: Gate, raised: frozenset[str]) -> Reason:
+    """A gate that a signal has raised blocks where it held."""
+    if gate.name not in raised or answer.verdict is Verdict.BLOCK:
+        return answer
+    return replace(answer, verdict=Verdict.BLOCK, text=f"{answer.text} (raised by a signal)")
 
 
 def _variables(
-    call: Call, identity: Identity, http: HttpCall | None, match: Match | None
+    call: Call, identity: Identity, http: HttpCall | None, match: Match | None, seen: Seen
 ) -> Variables:
     made: Variables = {
         "args": call.arguments,
@@ -273,6 +460,12 @@ def _variables(
         "human": identity.human or "",
         "identity.session_trust": identity.session_trust.label,
         "identity.agent_trust": identity.agent_trust.label,
+        "seen.kinds": list(seen.kinds),
+        "seen.tools": list(seen.tools),
+        "seen.labels": list(seen.labels),
+        "seen.untrusted": seen.untrusted,
+        "seen.calls": seen.calls,
+        "user.text": seen.user_text,
         "body": {},
         "path": {},
         "query": {},

@@ -2,8 +2,6 @@
 
 What belongs here: pydantic models of the file as written, and the wording of every shape mistake.
 Meaning (expressions, units, names that must agree between files) is checked where it is compiled.
-Keys of the language that this version does not act on are named in `LATER` and refused: a chain
-that is silently ignored is worse than none.
 """
 
 from __future__ import annotations
@@ -11,22 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from proxy.model import Json, Reversibility
 from proxy.policy.amounts import MAX_DIGITS, json_type
 from proxy.policy.problems import Problem, did_you_mean
+from proxy.policy.sql.schema import sql_dialect, statement_types
 from proxy.policy.yamlnodes import Document, Path
-
-LATER: dict[str, frozenset[str]] = {
-    "": frozenset({"chains", "requires", "signals", "trust", "origins"}),
-    "tools": frozenset({"shell", "sql", "argument", "dialect"}),
-    "budgets": frozenset({"since"}),
-}
-"""Keys of the language that this version refuses, by the list they stand in."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _KIND = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
@@ -170,9 +162,10 @@ class EffectPart(_Part):
     reversibility: Annotated[Reversibility, BeforeValidator(lambda v: _reversibility(v))] = (
         Reversibility.REVERSIBLE
     )
-    points: Annotated[Decimal, BeforeValidator(lambda v: _at_least(v, "0 or more"))] = Decimal(0)
+    points: Annotated[Decimal | None, BeforeValidator(lambda v: _at_least(v, "0 or more"))] = None
     labels: Annotated[tuple[str, ...], BeforeValidator(lambda v: _texts(v, "a label as text"))] = ()
     when: Expression | None = None
+    data: Expression | None = None
     settle: Settle | None = None
 
 
@@ -226,9 +219,36 @@ class Http(_Part):
     graphql: Graphql | None = None
 
 
+class Returns(_Part):
+    trust: Literal["trusted", "untrusted"] | None = None
+    labels: Texts = ()
+
+
 class Tool(_Part):
     name: Texts | None = None
     http: Http | None = None
+    shell: Texts | None = None
+    sql: Texts | None = None
+    fetch: Texts | None = None
+    argument: Expression | None = None
+    dialect: Annotated[str | None, BeforeValidator(sql_dialect)] = None
+    url: Expression | None = None
+    method: Expression | None = None
+    body: Expression | None = None
+    headers: Expression | None = None
+    returns: Returns | None = None
+    effects: tuple[EffectPart, ...] | None = None
+
+
+class StatementPart(_Part):
+    statement: Annotated[tuple[str, ...], BeforeValidator(statement_types)]
+    when: Expression | None = None
+    effects: tuple[EffectPart, ...]
+
+
+class CommandPart(_Part):
+    run: Texts
+    when: Expression | None = None
     effects: tuple[EffectPart, ...]
 
 
@@ -260,6 +280,9 @@ class Budget(_Part):
     limit: Annotated[Decimal, BeforeValidator(lambda v: _at_least(v, "more than 0"))]
     per: Literal["call", "session", "agent", "human", "fleet"] = "session"
     window: Annotated[int | None, BeforeValidator(_window)] = None
+    since: Annotated[
+        str | None, BeforeValidator(lambda v: _only(v, "checkpoint", "since: checkpoint"))
+    ] = None
     warn_at: Annotated[Decimal | None, BeforeValidator(_share)] = None
     on_exceed: Stated = "hold"
 
@@ -270,12 +293,117 @@ def _only(value: Json, allowed: Json, written: str) -> Json:
     return value
 
 
+def _kind_globs(value: Json) -> tuple[str, ...]:
+    return tuple(
+        _matching(kind, _KIND_GLOB, "an effect kind or a glob over kinds")
+        for kind in _texts(value, "an effect kind or a glob over kinds")
+    )
+
+
+def _alternatives(value: Json) -> Json:
+    """A step written as a kind, or as a list of them, is `{of: …}`."""
+    return value if isinstance(value, dict) else {"of": value}
+
+
+class StepPart(_Part):
+    of: Annotated[tuple[str, ...] | None, BeforeValidator(_kind_globs)] = None
+    label: Texts | None = None
+    when: Expression | None = None
+
+
+type Step = Annotated[StepPart, BeforeValidator(_alternatives)]
+
+
+def _within(value: Json) -> dict[str, Json]:
+    """Reads `session`, `agent`, a span, or `{per: agent, window: 1h}`."""
+    if isinstance(value, dict):
+        if not value or set(value) - {"per", "window"}:
+            raise _fault("expected session, agent, a time span, or {per: agent, window: 1h}")
+        per = value.get("per", "session")
+        window = _window(value["window"]) if "window" in value else None
+    elif value in ("session", "agent"):
+        per, window = value, None
+    else:
+        per, window = "session", _window(value)
+    if per not in ("session", "agent"):
+        raise _fault(
+            f"'{per}' is not one of session, agent{did_you_mean(str(per), ['session', 'agent'])}"
+        )
+    return {"per": per, "window_ms": window}
+
+
+class Chain(_Part):
+    name: Name
+    steps: Annotated[tuple[Step, ...], BeforeValidator(lambda v: _listed(v, "steps"))]
+    same: Annotated[str | None, BeforeValidator(lambda v: _only(v, "target", "same: target"))] = (
+        None
+    )
+    within: Annotated[dict[str, Any], BeforeValidator(_within)] = {
+        "per": "session",
+        "window_ms": None,
+    }
+    unless: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)] = ()
+    flow: Literal["order", "possible", "observed"] = "order"
+    on_match: Stated = "hold"
+    message: Annotated[
+        str | None, BeforeValidator(lambda v: _text(v, "a message for the agent"))
+    ] = None
+
+
+def _listed(value: Json, what: str) -> Json:
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        raise _fault(f"expected a list of two {what} or more")
+    return tuple(value)
+
+
+class Require(_Part):
+    name: Name
+    for_: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)] = Field(alias="for")
+    evidence: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)]
+    when: Expression | None = None
+    same: Annotated[str, BeforeValidator(lambda v: _word(v, ("target", "session")))] = "target"
+    within: Annotated[int | None, BeforeValidator(_window)] = None
+    otherwise: Stated = "hold"
+    message: Annotated[
+        str | None, BeforeValidator(lambda v: _text(v, "a message for the agent"))
+    ] = None
+
+
+def _word(value: Json, words: tuple[str, ...]) -> str:
+    text = _text(value, " or ".join(words))
+    if text not in words:
+        raise _fault(f"'{text}' is not one of {', '.join(words)}{did_you_mean(text, words)}")
+    return text
+
+
+def _factors(value: Json) -> dict[str, Decimal]:
+    if not isinstance(value, dict) or not value:
+        raise _fault("expected a mapping of names to numbers")
+    return {_text(name, "a name"): _at_least(factor, "0 or more") for name, factor in value.items()}
+
+
+type Factors = Annotated[dict[str, Decimal], BeforeValidator(_factors)]
+
+
+class PricesPart(_Part):
+    kinds: Factors | None = None
+    reversibility: Factors | None = None
+    labels: Factors | None = None
+    trust: Factors | None = None
+
+
 class File(_Part):
     version: Annotated[Literal[1], BeforeValidator(lambda v: _version(v))]
     pack: Name | None = None
     tools: tuple[Tool, ...] = ()
     gates: tuple[Gate, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    chains: tuple[Chain, ...] = ()
+    requires: tuple[Require, ...] = ()
+    commands: tuple[CommandPart, ...] = ()
+    statements: tuple[StatementPart, ...] = ()
+    trust: Literal["trusted", "untrusted"] | None = None
+    prices: PricesPart | None = None
     unmapped: Literal["allow", "hold", "block"] | None = None
     unparsed: Literal["allow", "hold", "block"] | None = None
     model_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
@@ -289,7 +417,17 @@ def _version(value: Json) -> Json:
     return value
 
 
-_PARTS: dict[str, type[BaseModel]] = {"tools": Tool, "gates": Gate, "budgets": Budget}
+type Entry = Tool | Gate | Budget | Chain | Require | CommandPart | StatementPart
+
+_PARTS: dict[str, type[BaseModel]] = {
+    "tools": Tool,
+    "gates": Gate,
+    "budgets": Budget,
+    "chains": Chain,
+    "requires": Require,
+    "commands": CommandPart,
+    "statements": StatementPart,
+}
 
 
 def check_shape(document: Document) -> list[Problem]:
@@ -305,7 +443,7 @@ def check_shape(document: Document) -> list[Problem]:
     return []
 
 
-def usable(document: Document) -> Iterator[tuple[Path, Tool | Gate | Budget]]:
+def usable(document: Document) -> Iterator[tuple[Path, Entry]]:
     """Yields every list entry that is well-formed by itself, with its path."""
     value = document.value
     if not isinstance(value, dict):
@@ -317,8 +455,7 @@ def usable(document: Document) -> Iterator[tuple[Path, Tool | Gate | Budget]]:
                 made = part.model_validate(_tupled(item))
             except ValidationError:
                 continue
-            if isinstance(made, Tool | Gate | Budget):
-                yield (key, i), made
+            yield (key, i), cast(Entry, made)
 
 
 def _tupled(value: Json) -> Json:
@@ -342,13 +479,8 @@ def _problem(
     last = str(path[-1]) if path else ""
     where = describe(document, path[:-1])
     if kind == "extra_forbidden":
-        section = path[0] if len(path) == 3 else ("" if len(path) == 1 else None)
-        if isinstance(section, str) and last in LATER.get(section, ()):
-            text = f"{where}'{last}' is not supported in this version; remove it"
-        else:
-            near = did_you_mean(last, _known_keys(path[:-1]))
-            text = f"{where}unknown key '{last}'{near}"
-        return document.problem(path, text, key=True)
+        near = did_you_mean(last, _known_keys(path[:-1]))
+        return document.problem(path, f"{where}unknown key '{last}'{near}", key=True)
     if kind == "missing":
         return document.problem(path[:-1], f"{where}the key '{last}' is missing")
     if kind == "checkrein":
@@ -371,11 +503,13 @@ def _known_keys(path: Sequence[str | int]) -> list[str]:
         "http": Http,
         "graphql": Graphql,
         "settle": Settle,
+        "steps": StepPart,
+        "prices": PricesPart,
     }
     part: type[BaseModel] = File
     for name in path:
         part = parts.get(name, part) if isinstance(name, str) else part
-    return list(part.model_fields)
+    return [field.alias or name for name, field in part.model_fields.items()]
 
 
 def describe(document: Document, path: Sequence[str | int]) -> str:

@@ -1,0 +1,88 @@
+"""Text on its way into a story: searched for data classes and fingerprinted, before any transaction.
+
+What belongs here: `ReadText`, all that is kept of a text, and the `Reader` that makes it. This is where the
+time goes (a long page takes tens of milliseconds), so it is done once a text, outside the ledger's
+thread; long texts in a thread of their own, so that streams go on meanwhile. No text is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from proxy.canonical import sha256_hex
+from proxy.policy.labels.detect import detect
+from proxy.policy.labels.span import Span
+from proxy.policy.origins.prints import Printer
+from proxy.policy.ruleset import Worth
+
+_LONG_CHARS = 8_192
+_SECRET = "secret"  # noqa: S105 - a label
+
+
+type LabelledPrints = tuple[tuple[str, ...], bool, tuple[int, ...]]
+"""(labels, trusted, prints) of a part that has labels, or a trust, of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadText:
+    """What is kept of one text: a digest, fingerprints, and those of its labelled spans."""
+
+    digest: str
+    prints: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    spans: tuple[LabelledPrints, ...] = ()
+
+
+class Reader:
+    """Reads texts under one ledger's key."""
+
+    def __init__(self, key: bytes) -> None:
+        self.printer = Printer(key)
+
+    async def read(self, text: str, *, is_result: bool = True) -> ReadText:
+        """Reads a text; a long one beside the loop."""
+        if len(text) < _LONG_CHARS:
+            return self.read_now(text, is_result=is_result)
+        return await asyncio.to_thread(self.read_now, text, is_result=is_result)
+
+    def read_now(self, text: str, *, is_result: bool = True) -> ReadText:
+        """Reads a text at once. What user and system say has no labels: it is theirs to say."""
+        prints = self.printer.of_text(text).prints
+        name = sha256_hex(text.encode("utf-8", "surrogatepass"))
+        if not is_result:
+            return ReadText(name, prints)
+        spans = detect(text)
+        return ReadText(
+            name,
+            prints,
+            tuple(dict.fromkeys(span.label for span in spans)),
+            tuple(self._labelled(text, spans)),
+        )
+
+    def with_declared(self, read: ReadText, text: str, worth: Worth) -> ReadText:
+        """Adds what the rules declare of parts of a result, and of all of it."""
+        more: list[LabelledPrints] = [
+            ((span.label,), True, self._prints(text[span.start : span.end], span.label))
+            for span in worth.spans
+        ]
+        more += [((), False, self._prints(part, "")) for part in worth.untrusted_parts]
+        if any(label.startswith(_SECRET) for label in worth.labels):
+            more.append((worth.labels, True, self._prints(text, _SECRET)))
+        if not more:
+            return read
+        labels = dict.fromkeys((*read.labels, *(span.label for span in worth.spans)))
+        return replace(read, labels=tuple(labels), spans=(*read.spans, *more))
+
+    def _labelled(self, text: str, spans: Sequence[Span]) -> Iterable[LabelledPrints]:
+        """Each label's places together: a label of a text is one source, however often it is met."""
+        by_label: dict[str, dict[int, None]] = {}
+        for span in spans:
+            prints = by_label.setdefault(span.label, {})
+            prints.update(dict.fromkeys(self._prints(text[span.start : span.end], span.label)))
+        for label, prints in by_label.items():
+            yield (label,), True, tuple(prints)
+
+    def _prints(self, text: str, label: str) -> tuple[int, ...]:
+        return self.printer.of_text(text, dense=label.startswith(_SECRET)).prints

@@ -1,0 +1,293 @@
+"""What a family of sessions has met: written down as it happens, asked when a call is judged.
+
+How it works. Three things are noted, each in the transaction of what it belongs to: a call that is let
+through (its effects, targets, chains), a result that is observed (labels, fingerprints, evidence) and what
+user and system say. `StoryFacts` answers the rules' questions from the same rows. Text is fingerprinted and
+searched for data classes before the transaction, because that is the slow part (`reading.py`).
+
+What a sub-agent is told counts as nobody's word: its "user" is another model. Where a value came from is
+then found in the results that the family has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy.canonical import sha256_hex
+from proxy.ledger.store import (
+    ChainPosition,
+    EvidenceRow,
+    Released,
+    StoryDocument,
+    Transaction,
+)
+from proxy.model import Call, Identity, Json, Origin, Source, Speaker, ToolResult, derived_id
+from proxy.pipeline.reading import Reader, ReadText
+from proxy.policy.facts import NOTHING_IN_FORCE, Evidence, InForce, Position, Seen
+from proxy.policy.origins.origin import origin_of
+from proxy.policy.origins.prints import Printer
+from proxy.policy.ruleset import Assessment, RuleSet
+from proxy.policy.strictjson import json_or_none
+from proxy.redact import redact_text
+
+_MOST_NAMES = 256
+_USER_CHARS = 16_384
+_MESSAGES = 512
+_EVIDENCE_CHARS = 65_536
+MOST_PRINTS = 200_000
+"""How many fingerprints a family may keep: about 10 MB on disk; the oldest sources make room."""
+
+
+class StoryFacts:
+    """The past of one family, as the rules ask for it while a call is judged."""
+
+    def __init__(
+        self,
+        tx: Transaction,
+        identity: Identity,
+        family: str,
+        printer: Printer,
+        now_ms: int,
+        in_force: InForce = NOTHING_IN_FORCE,
+    ) -> None:
+        self.family = family
+        self.now_ms = now_ms
+        self.in_force = in_force
+        self._tx = tx
+        self._identity = identity
+        self._printer = printer
+        self._story: StoryDocument | None = None
+        self._origins: dict[str, Origin] = {}
+
+    @property
+    def document(self) -> StoryDocument:
+        if self._story is None:
+            self._story = self._tx.story(self.family)
+        return self._story
+
+    @property
+    def seen(self) -> Seen:
+        story = self.document
+        return Seen(
+            kinds=tuple(story.kinds),
+            tools=tuple(story.tools),
+            labels=tuple(story.labels),
+            untrusted=story.untrusted_ms > 0,
+            user_text=story.user_text,
+            calls=story.calls,
+        )
+
+    def origin(self, value: Json) -> Origin:
+        name = repr(value)
+        if name not in self._origins:
+            lookup = self._printer.of_value(value)
+            found = self._tx.sources_by_print(self.family, lookup.prints)
+            self._origins[name] = origin_of(lookup, found)
+        return self._origins[name]
+
+    def is_new(self, kind: str, target: str) -> bool:
+        return not self._tx.knows_target(self._identity.agent, kind, target)
+
+    def positions(self, chain: str, *, per: str, key: str) -> Sequence[Position]:
+        stored = self._tx.chain_positions(chain, self.scope(per), key)
+        return [Position(p.index, p.started_ms, p.at_ms, p.via) for p in stored]
+
+    def checkpoint_ms(self, *, per: str) -> int:
+        return self._tx.checkpoint_ms(self.scope(per))
+
+    def result_of_ms(self, kind: str) -> int:
+        return self.document.results.get(kind, 0)
+
+    def label_ms(self, label: str) -> int:
+        return self.document.labels.get(label, 0)
+
+    def evidence(self, kinds: Sequence[str], target: str | None) -> Evidence | None:
+        rows = [self._tx.evidence(self.family, kind, target) for kind in kinds]
+        found = max((row for row in rows if row is not None), key=_when, default=None)
+        if found is None:
+            return None
+        return Evidence(
+            found.kind,
+            target,
+            found.tool,
+            found.side,
+            found.is_error,
+            found.text,
+            json_or_none(found.text),
+            found.at_ms,
+        )
+
+    def scope(self, per: str) -> str:
+        """Returns the key of who a chain or a checkpoint belongs to."""
+        return f"agent:{self._identity.agent}" if per == "agent" else f"session:{self.family}"
+
+
+def _when(row: EvidenceRow) -> int:
+    return row.at_ms
+
+
+class Story:
+    """Writes down what happens; one a pipeline."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def facts(
+        self,
+        tx: Transaction,
+        identity: Identity,
+        now_ms: int,
+        in_force: InForce = NOTHING_IN_FORCE,
+    ) -> StoryFacts:
+        """Opens a family's past for one call."""
+        family = tx.family_of(identity.session, identity.parent)
+        return StoryFacts(tx, identity, family, self._reader.printer, now_ms, in_force)
+
+    def released(
+        self,
+        tx: Transaction,
+        facts: StoryFacts,
+        call: Call,
+        identity: Identity,
+        key: str,
+        assessment: Assessment,
+    ) -> None:
+        """A call is let through: what it does is part of the story from now on."""
+        now_ms = facts.now_ms
+        effects = tuple((c.effect.kind, c.effect.target) for c in assessment.effects)
+        tx.note_released(
+            Released(
+                call_key=key,
+                family=facts.family,
+                session=identity.session,
+                agent=identity.agent,
+                call_id=call.id or derived_id(call.name, call.args_sha256),
+                args_sha256=call.args_sha256,
+                tool=call.name,
+                side=call.side,
+                effects=effects,
+                at_ms=now_ms,
+            )
+        )
+        for kind, target in effects:
+            if target is not None:
+                tx.note_target(identity.agent, kind, target, now_ms)
+        for advance in assessment.advances:
+            positions = [
+                ChainPosition(p.index, p.started_ms, p.at_ms, p.via) for p in advance.positions
+            ]
+            scope = facts.scope(advance.per)
+            tx.put_chain_positions(advance.chain, scope, advance.key, positions)
+        story = facts.document
+        story.calls += 1
+        for kind, _ in effects:
+            _note(story.kinds, kind, now_ms)
+        tx.put_story(facts.family, story)
+
+    def observed(
+        self,
+        tx: Transaction,
+        rules: RuleSet,
+        family: str,
+        released: Released | None,
+        result: ToolResult,
+        read: ReadText,
+        now_ms: int,
+    ) -> None:
+        """A result has come: its labels, where its values are from now on known to come from, evidence."""
+        tool = released.tool if released is not None else result.name or "unknown"
+        digest = sha256_hex(
+            f"{released.call_key if released else result.call_id}\0{read.digest}".encode()
+        )
+        if tx.has_source(family, digest):
+            return
+        effects = released.effects if released is not None else ()
+        worth = rules.worth_of(tool, result.text)
+        kinds = tuple(dict.fromkeys(kind for kind, _ in effects))
+        base = Source(
+            Speaker.RESULT,
+            tool=tool,
+            call_key=released.call_key if released is not None else None,
+            kinds=kinds,
+            trusted=worth.trusted,
+            labels=worth.labels,
+            at_ms=now_ms,
+        )
+        read = self._reader.with_declared(read, result.text, worth)
+        self._keep(tx, family, base, read, digest)
+        story = tx.story(family)
+        _note(story.tools, tool, now_ms)
+        for label in (*worth.labels, *read.labels):
+            _note(story.labels, label, now_ms)
+        if not worth.trusted:
+            story.untrusted_ms = now_ms
+        if not result.is_error:
+            for kind in kinds:
+                _note(story.results, kind, now_ms)
+        tx.put_story(family, story)
+        if released is None:
+            return
+        for kind, target in effects:
+            if rules.is_evidence(kind):
+                row = EvidenceRow(
+                    kind,
+                    target or "",
+                    released.call_key,
+                    tool,
+                    released.side,
+                    result.is_error,
+                    result.text[:_EVIDENCE_CHARS],
+                    now_ms,
+                )
+                tx.put_evidence(family, row)
+
+    def said(
+        self,
+        tx: Transaction,
+        identity: Identity,
+        texts: Sequence[tuple[Speaker, str, ReadText]],
+        now_ms: int,
+    ) -> None:
+        """User and system have said something; in a sub-session both are another model's words."""
+        family = tx.family_of(identity.session, identity.parent)
+        if family != identity.session:
+            return
+        story = tx.story(family)
+        changed = False
+        for speaker, text, read in texts:
+            if read.digest in story.user_seen:
+                continue
+            changed = True
+            story.user_seen = [*story.user_seen, read.digest][-_MESSAGES:]
+            if speaker is Speaker.USER:
+                shown = redact_text(text[:_USER_CHARS]).lower()
+                story.user_text = f"{story.user_text}\n{shown}".strip()[-_USER_CHARS:]
+            self._keep(tx, family, Source(speaker, trusted=True, at_ms=now_ms), read, read.digest)
+        if changed:
+            tx.put_story(family, story)
+
+    def _keep(
+        self, tx: Transaction, family: str, base: Source, read: ReadText, digest: str
+    ) -> None:
+        tx.add_source(family, base, read.prints, digest=digest, most_prints=MOST_PRINTS)
+        if base.speaker is not Speaker.RESULT:
+            return
+        for labels, trusted, prints in read.spans:
+            source = Source(
+                base.speaker,
+                base.tool,
+                base.call_key,
+                base.kinds,
+                base.trusted and trusted,
+                tuple(dict.fromkeys((*base.labels, *labels))),
+                base.at_ms,
+            )
+            name = f"{digest}:{','.join(labels)}:{int(trusted)}"
+            tx.add_source(family, source, prints, digest=name, most_prints=MOST_PRINTS)
+
+
+def _note(times: dict[str, int], name: str, now_ms: int) -> None:
+    """Notes when a name was last met; the one met longest ago makes room."""
+    if name not in times and len(times) >= _MOST_NAMES:
+        del times[min(times, key=times.__getitem__)]
+    times[name] = now_ms
