@@ -24,6 +24,7 @@ from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
 from proxy.policy.ruleset import RuleSet
 from proxy.settings import Settings
+from proxy.wire.codec import ParsedRequest
 from proxy.wire.jsontext import call_from_text
 
 BENCH_RULES = """
@@ -134,6 +135,11 @@ class Bench:
     ) -> Decision:
         who = who or self.who()
         return await self.pipeline.decide(call, who, call_key(who, call, origin), http)
+
+    async def hears(self, text: str, who: Identity | None = None) -> None:
+        """The user says something."""
+        request = ParsedRequest("openai.chat", {}, user_text=text, opening=text)
+        await self.pipeline.observe(who or self.who(), request)
 
     async def used(self, session: str = "s1", budget: str = "refunds") -> str:
         """What a session has used of a budget, "0" if nothing."""

@@ -119,7 +119,8 @@ class EvidenceRow:
     side: Side
     is_error: bool
     text: str
-    at_ms: int
+    called_ms: int  # when the call was let through
+    at_ms: int  # when the result was observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +285,7 @@ class Transaction(Protocol):
     ) -> None: ...
 
     def put_evidence(self, family: str, row: EvidenceRow) -> None:
-        """Keeps the newest result; the model's word never replaces a tool's own of the same call."""
+        """Keeps the newest result; a history's word replaces none that a tool showed since the call."""
 
     def evidence(self, family: str, kind: str, target: str | None) -> EvidenceRow | None:
         """The newest result of this kind on a target; on any, where it is None."""

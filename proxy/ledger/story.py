@@ -46,7 +46,8 @@ STORY_DDL: tuple[str, ...] = (
     """CREATE TABLE evidence (
         family TEXT NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL,
         call_key TEXT NOT NULL, tool TEXT NOT NULL, side TEXT NOT NULL,
-        is_error INTEGER NOT NULL, body TEXT NOT NULL, at_ms INTEGER NOT NULL,
+        is_error INTEGER NOT NULL, body TEXT NOT NULL,
+        called_ms INTEGER NOT NULL, at_ms INTEGER NOT NULL,
         PRIMARY KEY (family, kind, target)
     ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE checkpoints (
@@ -165,16 +166,17 @@ class SqliteStory:
     def put_evidence(self, family: str, row: EvidenceRow) -> None:
         """Keeps the newest result of a kind and target, and of the kind on any target.
 
-        What the model's side reports never replaces what a tool's side showed of the same call.
+        A history is the agent's own word: what it says of a call never replaces what a tool's side
+        has shown since that call was made.
         """
         for target in (row.target, _ANY_TARGET) if row.target else (_ANY_TARGET,):
             self._db.run(
-                "INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                "INSERT INTO evidence VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (family, kind, target) DO UPDATE SET call_key = excluded.call_key,"
                 " tool = excluded.tool, side = excluded.side, is_error = excluded.is_error,"
-                " body = excluded.body, at_ms = excluded.at_ms"
-                " WHERE excluded.side <> 'model' OR evidence.call_key <> excluded.call_key"
-                " OR evidence.side = 'model'",
+                " body = excluded.body, called_ms = excluded.called_ms, at_ms = excluded.at_ms"
+                " WHERE excluded.side <> 'model' OR evidence.side = 'model'"
+                " OR evidence.at_ms < excluded.called_ms",
                 (
                     family,
                     row.kind,
@@ -184,19 +186,28 @@ class SqliteStory:
                     row.side.value,
                     int(row.is_error),
                     row.text,
+                    row.called_ms,
                     row.at_ms,
                 ),
             )
 
     def evidence(self, family: str, kind: str, target: str | None) -> EvidenceRow | None:
         rows = self._db.rows(
-            "SELECT kind, target, call_key, tool, side, is_error, body, at_ms FROM evidence"
+            "SELECT kind, call_key, tool, side, is_error, body, called_ms, at_ms FROM evidence"
             " WHERE family = ? AND kind = ? AND target = ?",
             (family, kind, member_text(target) if target is not None else _ANY_TARGET),
         )
-        for kind_, _, call_key, tool, side, is_error, text, at_ms in rows:
+        for kind_, call_key, tool, side, is_error, text, called_ms, at_ms in rows:
             return EvidenceRow(
-                kind_, target or "", call_key, tool, Side(side), bool(is_error), text, at_ms
+                kind_,
+                target or "",
+                call_key,
+                tool,
+                Side(side),
+                bool(is_error),
+                text,
+                called_ms,
+                at_ms,
             )
         return None
 

@@ -237,6 +237,7 @@ class Story:
                     released.side,
                     result.is_error,
                     result.text[:_EVIDENCE_CHARS],
+                    released.at_ms,
                     now_ms,
                 )
                 tx.put_evidence(family, row)

@@ -74,7 +74,7 @@ class Advance:
     positions: tuple[Position, ...]  # all that stand now; none: it was cleared
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chain:
     """One entry of `chains:`."""
 

@@ -21,7 +21,7 @@ from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.site import Site
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Require:
     """One entry of `requires:`."""
 
