@@ -79,6 +79,7 @@ _METADATA = frozenset(
         "metadata.platformequinix.com",
     }
 )
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _LOCAL_ENDS = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".intranet", ".corp")
 _EMBEDDED = re.compile(
     r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])"
@@ -164,7 +165,7 @@ def read_request(
     port = "" if at.port in (80, 443) else f":{at.port}"
     shown = f"[{host}]" if ":" in host else host
     return Request(
-        url=f"{at.scheme}://{shown}{port}{at.path}" if host else text[:200],
+        url=f"{at.scheme}://{shown}{port}{at.path}" if host else _bare(text),
         scheme=at.scheme,
         host=host,
         port=at.port,
@@ -177,9 +178,14 @@ def read_request(
         sends=bool(why) or body_bytes > 0 or writes or carries(host, at.path, at.query),
         writes=writes,
         private=not host or is_private(host),
-        metadata=host in _METADATA or _resolves_to(host, _METADATA),
+        metadata=is_metadata(host),
         why=tuple(why),
     )
+
+
+def _bare(text: str) -> str:
+    """Returns what of an unreadable URL can be shown: no query, no user name."""
+    return re.split(r"[?#]", text)[0].rpartition("@")[2][:200]
 
 
 def carries(host: str, path: str, query: str) -> bool:
@@ -279,16 +285,39 @@ def is_private(host: str) -> bool:
     return _is_inside(address)
 
 
+def is_metadata(host: str) -> bool:
+    """Tells whether a host is where a cloud's machine asks for its own credentials."""
+    if host in _METADATA:
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.endswith(_REBINDING) and any(str(a) in _METADATA for a in _spelled(host))
+    inner = _wrapped(address)
+    return inner is not None and str(inner) in _METADATA
+
+
 def _is_inside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.sixtofour or (address.teredo or (None, None))[1]
-        if inner is None and address in ipaddress.IPv6Network("64:ff9b::/96"):
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        if inner is None and int(address) >> 32 == 0 and int(address) > 1:
-            inner = ipaddress.IPv4Address(int(address))  # ::a.b.c.d
-        if inner is not None:
-            return _is_inside(inner)
+    inner = _wrapped(address)
+    if inner is not None:
+        return _is_inside(inner)
     return not address.is_global or address.is_multicast
+
+
+def _wrapped(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | None:
+    """Returns the IPv4 address that an IPv6 one carries: 6to4, Teredo, NAT64, ::a.b.c.d."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    number = int(address)
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if address in _NAT64 or (number >> 32 == 0 and number > 1):
+        return ipaddress.IPv4Address(number & 0xFFFFFFFF)
+    return None
 
 
 def _embeds_private(host: str) -> bool:
@@ -296,10 +325,6 @@ def _embeds_private(host: str) -> bool:
     if not host.endswith(_REBINDING):
         return False
     return any(_is_inside(address) for address in _spelled(host)) or not _EMBEDDED.search(host)
-
-
-def _resolves_to(host: str, addresses: frozenset[str]) -> bool:
-    return host.endswith(_REBINDING) and any(str(a) in addresses for a in _spelled(host))
 
 
 def _spelled(host: str) -> list[ipaddress.IPv4Address]:

@@ -29,9 +29,9 @@ def _always(node: exp.Expr) -> bool:
     if isinstance(node, exp.Paren):
         return _always(node.this)
     if isinstance(node, exp.And):
-        return _always(node.left) and _always(node.right)
+        return all(map(_always, _operands(node)))
     if isinstance(node, exp.Or | exp.Xor):
-        return _always(node.left) or _always(node.right)
+        return any(map(_always, _operands(node)))
     if isinstance(node, exp.Boolean):
         return bool(node.this)
     if isinstance(node, exp.Exists):
@@ -44,6 +44,8 @@ def _always(node: exp.Expr) -> bool:
         return _never(inner) or _excludes_nobody(inner)
     if isinstance(node, exp.In):
         return _in_all(node)
+    if isinstance(node, exp.Is) and node.args.get("negate"):
+        return isinstance(node.expression, exp.Null)
     if node.find(exp.Column) is None:
         return not _never(node)  # no column: it picks no row; a constant false harms nobody
     if isinstance(node, _SAME) and _text(node.left) == _text(node.right):
@@ -60,6 +62,16 @@ def _always(node: exp.Expr) -> bool:
         pattern = node.expression
         return isinstance(pattern, exp.Literal) and not set(pattern.name) - set("%*.^$")
     return False
+
+
+def _operands(node: exp.Connector) -> list[exp.Expr]:
+    """Returns the operands of `a OR b OR c`, which the parser nests as deep as they are many."""
+    made: list[exp.Expr] = []
+    left: exp.Expr = node
+    while type(left) is type(node):
+        made.append(left.args["expression"])
+        left = left.args["this"]
+    return [left, *reversed(made)]
 
 
 def _never(node: exp.Expr) -> bool:

@@ -131,6 +131,8 @@ def _plain(text: str, dialect: str, *, escapes: bool, keep: bool = False) -> str
             if "/*" in inside:
                 raise Unreadable("a comment in a comment, which databases read differently")
             made.append(" ")
+        elif kind == "open":
+            return None  # a dollar quote that nothing closes
         elif kind == "line":
             made.append("\n")
         elif kind == "close":
@@ -179,6 +181,9 @@ def _pattern(dialect: str, escapes: bool) -> str:
         names.append(r"`(?:[^`]|``)*+`")
     if dialect in _BRACKETS:
         names.append(r"\[(?:[^\]]|\]\])*+\]")
+    opening = (
+        r"(?P<open>(?<![\w$])\$(?:[A-Za-z_]\w*)?\$)" if dialect in _DOLLARS else r"(?P<open>(?!))"
+    )
     dashes = r"--(?=[\x00-\x20]|\Z)[^\n]*" if dialect in MYSQL else r"--[^\n]*"
     lines = [dashes]
     if dialect in _HASHES:
@@ -186,10 +191,13 @@ def _pattern(dialect: str, escapes: bool) -> str:
     if dialect in _SLASHES:
         lines.append(r"//[^\n]*")
     ends = r"'\"`" if dialect not in POSTGRES | {"tsql", "snowflake", "oracle"} else r"'\""
+    if dialect in _BRACKETS:
+        ends += r"\["
     return "|".join(
         [
             rf"(?P<string>{'|'.join(strings)})",
             rf"(?P<name>{'|'.join(names)})" if names else r"(?P<name>(?!))",
+            opening,
             r"(?P<block>/\*.*?\*/)",
             rf"(?P<line>{'|'.join(lines)})",
             r"(?P<close>\*/)",

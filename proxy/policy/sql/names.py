@@ -87,10 +87,11 @@ def tables_read(root: exp.Expr, written: Iterable[exp.Table]) -> tuple[str, ...]
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def by_alias(root: exp.Expr, name: str) -> exp.Table | None:
-    """Returns the table that a name stands for in a DELETE or UPDATE over several."""
+def aliases(root: exp.Expr) -> dict[str, exp.Table]:
+    """Returns the tables of a DELETE or UPDATE over several, by the names they go by in it."""
+    made: dict[str, exp.Table] = {}
     for table in root.find_all(exp.Table):
         alias = table.args.get("alias")
-        if alias is not None and alias.name.lower() == name.lower():
-            return table
-    return None
+        if alias is not None and alias.name:
+            made.setdefault(alias.name.lower(), table)
+    return made

@@ -14,7 +14,7 @@ from sqlglot import exp
 
 from proxy.policy.sql import functions
 from proxy.policy.sql.conditions import bounds
-from proxy.policy.sql.names import by_alias, listed, spelled, table_name, tables_read
+from proxy.policy.sql.names import aliases, listed, spelled, table_name, tables_read
 from proxy.policy.sql.statement import Statement, opaque
 
 _WRITES = (
@@ -118,17 +118,16 @@ def _with_reads(statement: Statement, root: exp.Expr, written: list[exp.Table]) 
 def _targets(root: exp.Expr) -> list[exp.Table]:
     """Returns the tables that a write changes."""
     if isinstance(root, exp.Delete):
-        listed = [t for t in root.args.get("tables") or () if t.name.lower() != "top"]
+        chosen = [t for t in root.args.get("tables") or () if t.name.lower() != "top"]
         own = _table_of(root.this)
-        return [by_alias(root, t.name) or t for t in listed] or own
+        by_alias = aliases(root) if chosen else {}
+        return [by_alias.get(t.name.lower(), t) for t in chosen] or own
     if isinstance(root, exp.Update):
         own = _table_of(root.this)
         joins = root.find_all(exp.Join)
         joined = [join.this for join in joins if isinstance(join.this, exp.Table)]
         if isinstance(root.this, exp.Table) and root.this.args.get("alias") is None:
-            aliased = by_alias(root, root.this.name)
-            if aliased is not None:
-                own = [aliased]
+            own = [aliases(root).get(root.this.name.lower(), root.this)]
         if joined and root.args.get("from_") is None:
             named = {
                 column.table.lower()
@@ -212,8 +211,8 @@ def _update(root: exp.Expr) -> list[Statement]:
 
 def _delete(root: exp.Expr) -> list[Statement]:
     written = _targets(root)
-    listed = list(root.args.get("tables") or ())
-    top = any(t.name.lower() == "top" for t in listed)
+    named = list(root.args.get("tables") or ())
+    top = any(t.name.lower() == "top" for t in named)
     made = Statement(
         "delete",
         _names(written),
@@ -222,7 +221,7 @@ def _delete(root: exp.Expr) -> list[Statement]:
         rows=_rows(root),
         object="table",
     )
-    return _with_reads(made, root, [*written, *listed])
+    return _with_reads(made, root, [*written, *named])
 
 
 def _merge(root: exp.Expr) -> list[Statement]:
@@ -399,6 +398,11 @@ def _describe(root: exp.Expr) -> list[Statement]:
     return [explain]
 
 
+def _use(root: exp.Expr) -> list[Statement]:
+    thing = root.args.get("kind")
+    return [Statement("set", object=thing.name.lower() if thing is not None else "database")]
+
+
 def _attach(root: exp.Expr) -> list[Statement]:
     return [Statement("attach", object="database", from_file=True, to_file=True)]
 
@@ -468,7 +472,7 @@ _KINDS: tuple[tuple[tuple[type[exp.Expr], ...], Callable[[exp.Expr], list[Statem
     ((exp.Show, exp.ListStage), _plain("show")),
     ((exp.Attach,), _attach),
     ((exp.Detach,), _plain("set", "database")),
-    ((exp.Use,), _plain("set", "database")),
+    ((exp.Use,), _use),
     ((exp.Analyze, exp.Refresh), _plain("maintenance")),
     ((exp.Comment,), _plain("alter", "comment")),
     ((exp.Undrop,), _plain("create")),

@@ -89,7 +89,8 @@ def read_words(code: str, read: Reader) -> list[Statement] | None:
     if verb in _READERS:
         return _READERS[verb](text, words, read)
     if verb in _MAINTENANCE:
-        made = Statement("maintenance", _named(words, 1), object=verb.lower())
+        named = tuple(name for name in _named(words, 1) if name != "into")
+        made = Statement("maintenance", named, object=verb.lower())
         return [replace(made, to_file=True) if _has(words, "INTO") else made]
     if verb in ("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"):
         odd = [w for w in words if w.upper() not in _TRANSACTION and w not in ",'\""]
@@ -119,7 +120,8 @@ def _prepare(text: str, words: list[str], read: Reader) -> list[Statement]:
 
 
 def _declare(text: str, words: list[str], read: Reader) -> list[Statement]:
-    at = re.search(r"\bCURSOR\b.*?\bFOR\b", text, re.IGNORECASE | re.DOTALL)
+    cursor = re.search(r"\bCURSOR\b", text, re.IGNORECASE)
+    at = re.compile(r"\bFOR\b", re.IGNORECASE).search(text, cursor.end()) if cursor else None
     if at is None:
         return [opaque("a block of code")]
     return read(text[at.end() :]) or [opaque("a cursor over what nobody can read")]
@@ -195,7 +197,9 @@ def _give(text: str, words: list[str], read: Reader) -> list[Statement]:
     privileges = [w.strip(",") for w in " ".join(words[1:on]).lower().split(" , ")]
     thing, names = ("role", ()) if on == end else ("table", _named(words, on + 1))
     if on < end and upper[on + 1 : on + 2] and upper[on + 1] in _SECURABLES:
-        thing, names = upper[on + 1].lower(), _named(words, on + 2)
+        whole = "SCHEMA" in upper[:end] and upper[on + 1] == "ALL"
+        at = upper.index("SCHEMA") if whole else on + 1
+        thing, names = upper[at].lower(), _named(words, at + 1)
     return [
         Statement(
             "grant" if verb == "GRANT" else "revoke",
