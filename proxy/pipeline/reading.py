@@ -12,17 +12,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from proxy.canonical import sha256_hex
+from proxy.policy.labels.declared import Applied, Stretch
 from proxy.policy.labels.detect import detect
 from proxy.policy.labels.span import Span
 from proxy.policy.origins.prints import Printer
-from proxy.policy.ruleset import Worth
 
 _LONG_CHARS = 8_192
 _SECRET = "secret"  # noqa: S105 - a label
 
 
 type LabelledPrints = tuple[tuple[str, ...], bool, tuple[int, ...]]
-"""(labels, trusted, prints) of a part that has labels, or a trust, of its own."""
+"""(labels, trusted, prints) of a part that has labels, or a trust, of its own.
+
+Trusted says that nothing about the part itself speaks against it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +64,30 @@ class Reader:
             tuple(self._labelled(text, spans)),
         )
 
-    def with_declared(self, read: ReadText, text: str, worth: Worth) -> ReadText:
-        """Adds what the rules declare of parts of a result, and of all of it."""
+    def with_declared(self, read: ReadText, text: str, worth: Applied) -> ReadText:
+        """Adds what the rules declare of parts of a result, and of all of it.
+
+        Where parts differ in trust, what is kept of the whole is only what has the whole's trust; the
+        detectors' spans are then nobody's to trust, for they are of either.
+        """
         more: list[LabelledPrints] = [
             ((span.label,), True, self._prints(text[span.start : span.end], span.label))
             for span in worth.spans
         ]
-        more += [((), False, self._prints(part, "")) for part in worth.untrusted_parts]
         if any(label.startswith(_SECRET) for label in worth.labels):
             more.append((worth.labels, True, self._prints(text, _SECRET)))
+        prints, spans = read.prints, read.spans
+        other = [s for s in worth.stretches if s.trusted is not worth.trusted]
+        if other:
+            prints = self._prints(_without(text, other), "")
+            spans = tuple((labels, False, found) for labels, _, found in spans)
+            for stretch in other:
+                found = self._prints(text[stretch.start : stretch.end], "")
+                more.append(((), stretch.trusted, found))
         if not more:
             return read
         labels = dict.fromkeys((*read.labels, *(span.label for span in worth.spans)))
-        return replace(read, labels=tuple(labels), spans=(*read.spans, *more))
+        return replace(read, prints=prints, labels=tuple(labels), spans=(*spans, *more))
 
     def _labelled(self, text: str, spans: Sequence[Span]) -> Iterable[LabelledPrints]:
         """Each label's places together: a label of a text is one source, however often it is met."""
@@ -86,3 +100,11 @@ class Reader:
 
     def _prints(self, text: str, label: str) -> tuple[int, ...]:
         return self.printer.of_text(text, dense=label.startswith(_SECRET)).prints
+
+
+def _without(text: str, stretches: Sequence[Stretch]) -> str:
+    parts, at = [], 0
+    for stretch in stretches:
+        parts.append(text[at : stretch.start])
+        at = stretch.end
+    return "\n".join((*parts, text[at:]))

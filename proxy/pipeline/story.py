@@ -219,7 +219,7 @@ class Story:
         _note(story.tools, tool, now_ms)
         for label in (*worth.labels, *read.labels):
             _note(story.labels, label, now_ms)
-        if not worth.trusted:
+        if not worth.trusted or any(not stretch.trusted for stretch in worth.stretches):
             story.untrusted_ms = now_ms
         if not result.is_error:
             for kind in kinds:
@@ -273,17 +273,17 @@ class Story:
         tx.add_source(family, base, read.prints, digest=digest, most_prints=MOST_PRINTS)
         if base.speaker is not Speaker.RESULT:
             return
-        for labels, trusted, prints in read.spans:
+        for at, (labels, trusted, prints) in enumerate(read.spans):
             source = Source(
                 base.speaker,
                 base.tool,
                 base.call_key,
                 base.kinds,
-                base.trusted and trusted,
+                trusted if not labels else base.trusted and trusted,
                 tuple(dict.fromkeys((*base.labels, *labels))),
                 base.at_ms,
             )
-            name = f"{digest}:{','.join(labels)}:{int(trusted)}"
+            name = f"{digest}:{at}"
             tx.add_source(family, source, prints, digest=name, most_prints=MOST_PRINTS)
 
 

@@ -6,7 +6,7 @@ no ledger, `per: call`. The sums over time are the ledger's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fnmatch import fnmatchcase
@@ -50,6 +50,10 @@ class Budget:
 
     def covers(self, kind: str) -> bool:
         return any(fnmatchcase(kind, pattern) for pattern in self.of)
+
+    def names(self, kind: str) -> bool:
+        """Whether it covers a kind by more than covering everything."""
+        return self.unit != POINTS and any(p != "*" and fnmatchcase(kind, p) for p in self.of)
 
     def scopes(self, identity: Identity) -> tuple[str, ...]:
         """Returns who pays. A sub-session's effects are its own and its parent's."""
@@ -163,7 +167,9 @@ def check_kinds(budget: Budget, kinds: Iterable[str]) -> Iterable[Problem]:
 
 
 def assess_call(
-    effects: Iterable[tuple[Effect, tuple[Budget, ...]]], reasons: list[Reason]
+    effects: Iterable[tuple[Effect, tuple[Budget, ...]]],
+    reasons: list[Reason],
+    scales: Mapping[str, Decimal] | None = None,
 ) -> tuple[BudgetState, ...]:
     """Adds up the budgets that hold for one call alone; a limit exceeded is a reason."""
     totals: dict[str, tuple[Budget, Decimal]] = {}
@@ -181,15 +187,15 @@ def assess_call(
             totals[budget.name] = (budget, _WIDE.add(before, amount))
     states: list[BudgetState] = []
     for budget, total in totals.values():
-        warned = budget.warn_at is not None and total >= _WIDE.multiply(
-            budget.warn_at, budget.limit
-        )
+        scale = (scales or {}).get(budget.name)
+        limit = budget.limit if scale is None else budget.limit * scale
+        warned = budget.warn_at is not None and total >= _WIDE.multiply(budget.warn_at, limit)
         state = BudgetState(
             budget.name,
             "call",
             Decimal(0),
             total,
-            budget.limit,
+            limit,
             budget.on_exceed,
             budget.unit,
             warned,
@@ -199,6 +205,6 @@ def assess_call(
         states.append(state)
         if state.exceeded:
             unit = f" {budget.unit}" if budget.unit else ""
-            text = f"budget '{budget.name}': {total}{unit} in this call, the limit is {budget.limit}{unit}"
+            text = f"budget '{budget.name}': {total}{unit} in this call, the limit is {limit}{unit}"
             reasons.append(Reason(budget.name, text, budget.on_exceed, budget.file, budget.line))
     return tuple(states)

@@ -21,6 +21,7 @@ from cel_expr_python import cel
 from proxy.model import Json, Origin
 from proxy.policy.amounts import read_amount
 from proxy.policy.facts import Facts
+from proxy.policy.fetch.hosts import host_of
 from proxy.policy.problems import did_you_mean
 
 type Variables = dict[str, Json]
@@ -176,6 +177,7 @@ def origin_value(origin: Origin) -> dict[str, Json]:
     }
 
 
+_HOST = cel.FunctionDecl("host", [cel.Overload("host_text", _STRING, [_STRING], impl=host_of)])
 _ORIGIN = cel.FunctionDecl(
     "origin",
     [
@@ -190,7 +192,7 @@ class Dialect:
 
     def __init__(self, variables: Mapping[str, cel.Type]) -> None:
         self.variables = tuple(variables)
-        self._env = cel.NewEnv(variables=variables, functions=[_NUM, _ORIGIN])
+        self._env = cel.NewEnv(variables=variables, functions=[_NUM, _HOST, _ORIGIN])
         # A name in a string or as a field counts too: one variable too many does no harm.
         self._named = {
             name: re.compile(r"(?<!\w)" + name.replace(".", r"\s*\.\s*") + r"(?!\w)", re.ASCII)
@@ -239,7 +241,7 @@ class Dialect:
             return f"'{name}': only an 'http:' entry and gates have '{root}'"
         if name in _EFFECT:
             return f"'{name}': only gates, chains and requires have 'effect'"
-        if root == "evidence":
+        if root == "evidence" and "evidence.kind" not in self.variables:
             return f"'{name}': only requires have 'evidence'"
         near = did_you_mean(name, (*self.variables, *_FUNCTIONS))
         return f"unknown variable or function '{name}'{near}"
@@ -441,3 +443,5 @@ ROUTE = Dialect(_CALL | _HTTP)
 GATE = Dialect(_CALL | _HTTP | _EFFECT)
 REQUIRES = Dialect(_CALL | _HTTP | _EFFECT | _EVIDENCE)
 RESULT = Dialect(_RESULT)
+SIGNAL = Dialect({"signal": _DYN})
+CONFIDENCE = Dialect({"args": _DYN, "tool": _STRING})

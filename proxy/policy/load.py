@@ -16,15 +16,22 @@ from pathlib import Path
 from proxy.model import Json, Measure, Reason, Verdict
 from proxy.policy import schema
 from proxy.policy.budgets import POINTS, VERDICTS, Budget, check_kinds, check_unit, compile_budget
-from proxy.policy.cel import ROUTE, TOOL, Expression, Scope
+from proxy.policy.cel import ROUTE, TOOL, Dialect, Expression, Scope
 from proxy.policy.chains import Chain, check_steps, compile_chain
 from proxy.policy.effects import CompiledEffect, Produced, compile_effect
+from proxy.policy.fetch.reader import compile_fetch
 from proxy.policy.gates import Gate, compile_gate
+from proxy.policy.labels.declared import Declared
 from proxy.policy.points import Prices
 from proxy.policy.problems import Problem, RuleErrors
+from proxy.policy.readers import ArgumentReader, ShellReader, SqlReader, Tables
 from proxy.policy.requires import Require, check_require, compile_require
 from proxy.policy.routes import Route, compile_route, host_pattern, overlap
+from proxy.policy.shell.commands import compile_commands
+from proxy.policy.signals import Signal, check_signal, compile_signal, named_apart
 from proxy.policy.site import Site
+from proxy.policy.sql.schema import ANY
+from proxy.policy.sql.table import compile_statements
 from proxy.policy.yamlnodes import Document, read_yaml
 from proxy.settings import packs_directory
 
@@ -38,14 +45,18 @@ class ToolEntry:
     route: Route | None
     effects: tuple[CompiledEffect, ...]
     site: Site
+    reader: ArgumentReader | None = None  # the argument says what a call does
+    returns: Declared | None = None  # what its results are worth
 
     @property
     def all_effects(self) -> tuple[CompiledEffect, ...]:
         """All effects that a call of this tool can have."""
-        return self.effects
+        return self.effects if self.reader is None else self.reader.effects
 
     def produce(self, scope: Scope, reasons: list[Reason]) -> list[Produced]:
         """Returns the effects of one call, in the order in which they happen."""
+        if self.reader is not None:
+            return self.reader.produce(scope, reasons)
         made = (effect.produce(scope, reasons) for effect in self.effects)
         return [produced for produced in made if produced is not None]
 
@@ -61,8 +72,10 @@ class Loaded:
     budgets: list[Budget] = field(default_factory=list)
     chains: list[Chain] = field(default_factory=list)
     requires: list[Require] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
     statements: list[tuple[schema.StatementPart, Site, str]] = field(default_factory=list)
     commands: list[tuple[schema.CommandPart, Site, str]] = field(default_factory=list)
+    tables: Tables = field(default_factory=Tables)
     prices: Prices = field(default_factory=Prices)
     trusts_results: bool = False
     unmapped: Verdict = Verdict.HOLD
@@ -132,6 +145,8 @@ def load_texts(texts: Iterable[tuple[str, str]], problems: Iterable[Problem] = (
         _compile(document, _pack(document, packs, found), loaded, found)
         if isinstance(document.value, dict):
             values.append(document.value)
+    loaded.tables.statements = compile_statements(loaded.statements)
+    loaded.tables.commands = compile_commands(loaded.commands)
     loaded.files = tuple(files)
     loaded.digest = hashed.hexdigest()
     loaded.unmapped = _strictest(values, "unmapped", Verdict.HOLD)
@@ -219,7 +234,7 @@ def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]
     for path, part in schema.usable(document):
         site = Site(document, path, found)
         if isinstance(part, schema.Tool):
-            tool = _compile_tool(part, site, pack)
+            tool = _compile_tool(part, site, pack, loaded.tables)
             if tool is not None:
                 loaded.tools.append(tool)
         elif isinstance(part, schema.Gate):
@@ -234,6 +249,10 @@ def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]
             require = compile_require(part, site)
             if require is not None:
                 loaded.requires.append(require)
+        elif isinstance(part, schema.Signal):
+            signal = compile_signal(part, site)
+            if signal is not None:
+                loaded.signals.append(signal)
         elif isinstance(part, schema.StatementPart):
             loaded.statements.append((part, site, pack))
         elif isinstance(part, schema.CommandPart):
@@ -244,35 +263,101 @@ def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]
                 loaded.budgets.append(budget)
 
 
-def _compile_tool(part: schema.Tool, site: Site, pack: str) -> ToolEntry | None:
-    route: Route | None = None
-    if (part.name is None) == (part.http is None):
-        site.fault("needs either 'name' or 'http', and not both")
+def _compile_tool(part: schema.Tool, site: Site, pack: str, tables: Tables) -> ToolEntry | None:
+    ways = [w for w in ("name", "http", "shell", "sql", "fetch") if getattr(part, w) is not None]
+    if len(ways) != 1:
+        site.fault("needs exactly one of 'name', 'http', 'shell', 'sql' and 'fetch'")
         return None
+    (way,) = ways
+    if not _keys_fit(part, site, way):
+        return None
+    returns = Declared(part.returns) if part.returns is not None else None
     if part.http is not None:
-        graphql = part.http.graphql
-        route = compile_route(
-            part.http.method,
-            part.http.host,
-            part.http.path,
-            query=part.http.query or {},
-            fields=graphql.operation if graphql is not None else (),
-            types=graphql.type if graphql is not None else (),
-        )
+        route = _route(part.http)
         label = f"{route.methods[0]} {part.http.host[0]}{part.http.path}{route.suffix}"
+        effects = _effects(part, site, pack, label, ROUTE)
+        return ToolEntry(label, (), route, effects, site, returns=returns)
+    names: tuple[str, ...] = getattr(part, way)
+    reader: ArgumentReader | None = None
+    if way == "name":
+        effects = _effects(part, site, pack, names[0], TOOL)
+        return ToolEntry(names[0], names, None, effects, site, returns=returns)
+    if way == "fetch":
+        reader = compile_fetch(
+            url=part.url or "args.url",
+            method=part.method,
+            body=part.body,
+            headers=part.headers,
+            effects=part.effects or (),
+            site=site,
+            pack=pack,
+            label=names[0],
+        )
     else:
-        label = (part.name or ("",))[0]
-    effects = tuple(
+        argument = site.at("argument").expression(
+            part.argument or "", TOOL, "argument", frozenset({"STRING", "LIST"})
+        )
+        if argument is None:
+            return None
+        if way == "shell":
+            reader = ShellReader(tables, argument)
+        else:
+            reader = SqlReader(tables, argument, part.dialect or ANY)
+    return ToolEntry(names[0], names, None, (), site, reader, returns)
+
+
+_OF_READERS = {
+    "name": frozenset[str](),
+    "http": frozenset[str](),
+    "shell": frozenset({"argument"}),
+    "sql": frozenset({"argument", "dialect"}),
+    "fetch": frozenset({"url", "method", "body", "headers"}),
+}
+"""Which keys go with which kind of tool entry."""
+
+
+def _keys_fit(part: schema.Tool, site: Site, way: str) -> bool:
+    before = len(site.problems)
+    known = _OF_READERS[way]
+    for key in sorted(frozenset().union(*_OF_READERS.values()) - known):
+        if getattr(part, key) is not None:
+            owners = [f"'{w}:'" for w, keys in _OF_READERS.items() if key in keys]
+            site.at(key).fault(f"'{key}' goes with {' or '.join(owners)}, not with '{way}:'")
+    if way in ("shell", "sql"):
+        if part.argument is None:
+            site.fault(f"the key 'argument' is missing: which argument is the {way} text?")
+        if part.effects is not None:
+            where = "commands" if way == "shell" else "statements"
+            site.at("effects").fault(f"a '{way}:' entry has its effects from '{where}:'; remove it")
+    elif part.effects is None:
+        site.fault("the key 'effects' is missing; a harmless tool has 'effects: []'")
+    return len(site.problems) == before
+
+
+def _effects(
+    part: schema.Tool, site: Site, pack: str, label: str, dialect: Dialect
+) -> tuple[CompiledEffect, ...]:
+    return tuple(
         compile_effect(
             effect,
             site.at("effects", i),
             rule=f"{pack}/{label}#{i}",
             tool=label,
-            dialect=TOOL if route is None else ROUTE,
+            dialect=dialect,
         )
         for i, effect in enumerate(part.effects or ())
     )
-    return ToolEntry(label, part.name or (), route, effects, site)
+
+
+def _route(part: schema.Http) -> Route:
+    return compile_route(
+        part.method,
+        part.host,
+        part.path,
+        query=part.query or {},
+        fields=part.graphql.operation if part.graphql is not None else (),
+        types=part.graphql.type if part.graphql is not None else (),
+    )
 
 
 def _agree(loaded: Loaded) -> None:
@@ -305,6 +390,10 @@ def _agree(loaded: Loaded) -> None:
     _unique("budget", ((b.name, b.site) for b in loaded.budgets))
     _unique("chain", ((c.name, c.site) for c in loaded.chains))
     _unique("requirement", ((r.name, r.site) for r in loaded.requires))
+    _unique("signal", ((s.name, s.site) for s in loaded.signals if s.stated_name))
+    loaded.signals = named_apart(loaded.signals)
+    for signal in loaded.signals:
+        check_signal(signal, (b.name for b in loaded.budgets), (g.name for g in loaded.gates))
     seen = frozenset(
         effect.unit
         for tool in loaded.tools

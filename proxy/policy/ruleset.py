@@ -31,15 +31,15 @@ from proxy.model import (
     ToolResult,
     Verdict,
 )
-from proxy.policy.budgets import Budget, assess_call
+from proxy.policy.budgets import SPENDING, Budget, assess_call
 from proxy.policy.cel import Scope, Variables
 from proxy.policy.chains import Acting, Advance, Chain
 from proxy.policy.conditions import Index
 from proxy.policy.effects import CompiledSettle, Produced
-from proxy.policy.facts import NO_FACTS, Facts, Seen
+from proxy.policy.facts import NO_FACTS, Facts, InForce, Seen
 from proxy.policy.gates import NO_EFFECT, Gate, effect_variables
 from proxy.policy.graphql import GraphqlFault, RootField, read_graphql
-from proxy.policy.labels.span import Span
+from proxy.policy.labels.declared import Applied
 from proxy.policy.load import Loaded, ToolEntry, load_paths, load_texts
 from proxy.policy.requires import Require, evidence_tools
 from proxy.policy.routes import Match, Routes, normal_host
@@ -63,16 +63,6 @@ class Assessment:
     mapped: bool
     call_states: tuple[BudgetState, ...] = ()
     advances: tuple[Advance, ...] = ()  # chains' new states, for when it is let through
-
-
-@dataclass(frozen=True, slots=True)
-class Worth:
-    """What the rules say of a tool's result."""
-
-    trusted: bool
-    labels: tuple[str, ...] = ()  # of all of it
-    spans: tuple[Span, ...] = ()  # of parts
-    untrusted_parts: tuple[str, ...] = ()  # what others may have written in a trusted result
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +119,10 @@ class RuleSet:
         self._sums_points = any(b.unit == "points" for b in self._budgets)
         self._chains_of = lru_cache(4096)(self._concerned_chains)
         self._requires_of = lru_cache(4096)(self._concerned_requires)
+        self.signals = tuple(loaded.signals)
+        self.spending_kinds = frozenset(
+            kind for kind in SPENDING for b in self._budgets if b.names(kind)
+        )
         self.checkpoint_budgets = frozenset(b.name for b in self._budgets if b.since_checkpoint)
 
     @classmethod
@@ -161,7 +155,7 @@ class RuleSet:
         Only the ledger's budgets are missing: whether the charges fit is known there.
         """
         if call.kind in _TRAFFIC:
-            return self._assess_traffic(call)
+            return self._assess_traffic(call, facts)
         try:
             found = self._found_for(call, http)
         except GraphqlFault as error:
@@ -247,14 +241,17 @@ class RuleSet:
                 found.append(_Found(self._tools[match.index], match, one, names))
         return tuple(found) or tuple(plain[:1])
 
-    def _assess_traffic(self, call: Call) -> Assessment:
+    def _assess_traffic(self, call: Call, facts: Facts) -> Assessment:
         """What is no call that anybody can read: the operator says by one word what becomes of it."""
         verdict = {"unparsed": self.unparsed, "opaque": self.opaque}.get(call.kind, Verdict.ALLOW)
         told = call.arguments if isinstance(call.arguments, dict) else {}
         text = f"{told.get('why', call.name)}; '{call.kind}: {verdict.label}' in the rules"
         if "never" in told:
             verdict, text = Verdict.BLOCK, f"{told.get('why')}; {told['never']}"
-        return Assessment((), (Reason(call.kind, text, verdict),), mapped=False)
+        reasons = [Reason(call.kind, text, verdict)]
+        if facts.in_force.frozen is not None:
+            reasons.append(Reason("frozen", facts.in_force.frozen, Verdict.BLOCK))
+        return Assessment((), tuple(reasons), mapped=False)
 
     def _assess(
         self,
@@ -314,20 +311,20 @@ class RuleSet:
         for gate in self._gates.of(call.name, kinds or ("",)):
             answer = gate.judge(scopes)
             if answer is not None:
-                reasons.append(_raised(answer, gate, in_force.raised))
+                reasons.append(_raised(answer, gate, in_force))
         for act in acts:
             for require in self._requires_of(act.effect.kind):
                 stated = self._evidence[require.name]
                 missing = require.judge(act.effect, act.scope, facts, *stated)
                 if missing is not None:
                     reasons.append(missing)
-            for pattern, verdict, why in in_force.holds:
-                if fnmatchcase(act.effect.kind, pattern):
-                    reasons.append(Reason("signal", why, verdict))
+        for pattern, verdict, why in in_force.holds:
+            if any(fnmatchcase(kind, pattern) for kind in kinds or ("",)):
+                reasons.append(Reason("signal", why, verdict))
         advances = self._walk(call, acts, facts, reasons)
         charged = tuple(self._charge(act, identity, reasons, in_force.scales) for act in acts)
         per_call = [(act.effect, self._call_budgets(act)) for act in acts]
-        states = assess_call([one for one in per_call if one[1]], reasons)
+        states = assess_call([one for one in per_call if one[1]], reasons, in_force.scales)
         return Assessment(charged, tuple(reasons), mapped, states, advances)
 
     def _act(self, produced: Produced, at: Scope, identity: Identity, facts: Facts) -> _Act:
@@ -412,10 +409,12 @@ class RuleSet:
         """Whether some precondition asks for results of effects of this kind."""
         return any(require.wants(kind) for require in self._requires)
 
-    def worth_of(self, tool: str, text: str) -> Worth:
-        """Returns what the rules say of a tool's result: whether it is trusted, what is in it."""
+    def worth_of(self, tool: str, text: str) -> Applied:
+        """Returns what the rules say of a tool's result: what is trusted, which labels it has."""
         entry = self.entry_of(tool)
-        return Worth(trusted=self.trusts_results) if entry is None else Worth(self.trusts_results)
+        if entry is None or entry.returns is None:
+            return Applied(self.trusts_results, ())
+        return entry.returns.apply(text)
 
     def entry_of(self, name: str) -> ToolEntry | None:
         """Returns the entry of a tool by its name: what its results are worth stands there."""
@@ -439,11 +438,12 @@ _ABOUT_THE_PAST = frozenset(
 )
 
 
-def _raised(answer: Reason, gate: Gate, raised: frozenset[str]) -> Reason:
+def _raised(answer: Reason, gate: Gate, in_force: InForce) -> Reason:
     """A gate that a signal has raised blocks where it held."""
-    if gate.name not in raised or answer.verdict is Verdict.BLOCK:
+    if gate.name not in in_force.raised or answer.verdict is Verdict.BLOCK:
         return answer
-    return replace(answer, verdict=Verdict.BLOCK, text=f"{answer.text} (raised by a signal)")
+    why = in_force.because.get(f"gate:{gate.name}", "Raised by a signal.")
+    return replace(answer, verdict=Verdict.BLOCK, text=f"{answer.text} {why}")
 
 
 def _variables(

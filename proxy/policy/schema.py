@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from proxy.model import Json, Reversibility
 from proxy.policy.amounts import MAX_DIGITS, json_type
+from proxy.policy.labels.schema import Returns, TrustBy
 from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.sql.schema import sql_dialect, statement_types
 from proxy.policy.yamlnodes import Document, Path
@@ -219,11 +220,6 @@ class Http(_Part):
     graphql: Graphql | None = None
 
 
-class Returns(_Part):
-    trust: Literal["trusted", "untrusted"] | None = None
-    labels: Texts = ()
-
-
 class Tool(_Part):
     name: Texts | None = None
     http: Http | None = None
@@ -369,6 +365,87 @@ class Require(_Part):
     ] = None
 
 
+SIGNALS = (
+    "tools-changed",
+    "system-changed",
+    "loop",
+    "errors",
+    "rate",
+    "low-confidence",
+    "new-host",
+    "out-of-hours",
+)
+"""Signals that checkrein finds itself; every other name is one that is posted from outside."""
+
+_POSTED = re.compile(r"[a-z0-9*?][a-z0-9*?._-]{0,99}")
+
+
+def _on(value: Json) -> str:
+    text = _text(value, "a signal's name")
+    if not _POSTED.fullmatch(text):
+        raise _fault(f"'{text}' is not a signal's name, such as loop, or siem.* for posted ones")
+    if text not in SIGNALS and not set(text) & set(".*?"):
+        near = did_you_mean(text, SIGNALS)
+        listed = f"{', '.join(SIGNALS)}, or has a dot, such as siem.alert"
+        raise _fault(f"'{text}' is no signal: a name is one of {listed}{near}")
+    return text
+
+
+def _how_often(value: Json) -> int:
+    if type(value) is not int or not 2 <= value <= 1000:
+        raise _fault("expected a whole number from 2 to 1000")
+    return value
+
+
+def _fraction(value: Json, *, zero: bool) -> Decimal:
+    made = _number(value)
+    if not 0 <= made <= 1 or (made == 0 and not zero):
+        raise _fault(f"expected a number from 0 to 1, got {value}")
+    return made
+
+
+def _actions(value: Json) -> Json:
+    """One action or a list; `freeze` is a word of its own."""
+    listed = value if isinstance(value, list | tuple) else (value,)
+    if not listed:
+        raise _fault("expected an action or a list of them, got an empty list")
+    for action in listed:
+        if not isinstance(action, dict) and action != "freeze":
+            raise _fault(
+                "expected freeze, {scale: BUDGET, by: 0.5}, {raise: GATE}, {hold: KIND} or "
+                f"{{block: KIND}}, got {json_type(action)}"
+            )
+    return tuple({"freeze": True} if action == "freeze" else action for action in listed)
+
+
+class ActionPart(_Part):
+    freeze: Annotated[bool | None, BeforeValidator(lambda v: _only(v, True, "do: freeze"))] = None
+    scale: Name | None = None
+    by: Annotated[Decimal | None, BeforeValidator(lambda v: _fraction(v, zero=True))] = None
+    raise_: Annotated[Name | None, Field(alias="raise")] = None
+    hold: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)] = ()
+    block: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)] = ()
+
+
+class Signal(_Part):
+    on: Annotated[str, BeforeValidator(_on)]
+    do: Annotated[tuple[ActionPart, ...], BeforeValidator(_actions)]
+    name: Name | None = None
+    when: Expression | None = None
+    count: Annotated[int | None, BeforeValidator(_how_often)] = None
+    within: Annotated[int | None, BeforeValidator(_window)] = None
+    below: Annotated[Decimal | None, BeforeValidator(lambda v: _fraction(v, zero=False))] = None
+    value: Expression | None = None
+    hours: Annotated[
+        str | None, BeforeValidator(lambda v: _text(v, "hours such as Mon-Fri 08:00-18:00"))
+    ] = None
+    zone: Annotated[
+        str | None, BeforeValidator(lambda v: _text(v, "a time zone such as Europe/Berlin"))
+    ] = None
+    per: Literal["session", "agent", "human", "fleet"] = "session"
+    for_: Annotated[int | None, BeforeValidator(_window), Field(alias="for")] = None
+
+
 def _word(value: Json, words: tuple[str, ...]) -> str:
     text = _text(value, " or ".join(words))
     if text not in words:
@@ -400,6 +477,7 @@ class File(_Part):
     budgets: tuple[Budget, ...] = ()
     chains: tuple[Chain, ...] = ()
     requires: tuple[Require, ...] = ()
+    signals: tuple[Signal, ...] = ()
     commands: tuple[CommandPart, ...] = ()
     statements: tuple[StatementPart, ...] = ()
     trust: Literal["trusted", "untrusted"] | None = None
@@ -417,7 +495,7 @@ def _version(value: Json) -> Json:
     return value
 
 
-type Entry = Tool | Gate | Budget | Chain | Require | CommandPart | StatementPart
+type Entry = Tool | Gate | Budget | Chain | Require | Signal | CommandPart | StatementPart
 
 _PARTS: dict[str, type[BaseModel]] = {
     "tools": Tool,
@@ -425,6 +503,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "budgets": Budget,
     "chains": Chain,
     "requires": Require,
+    "signals": Signal,
     "commands": CommandPart,
     "statements": StatementPart,
 }
@@ -505,6 +584,9 @@ def _known_keys(path: Sequence[str | int]) -> list[str]:
         "settle": Settle,
         "steps": StepPart,
         "prices": PricesPart,
+        "returns": Returns,
+        "trust_by": TrustBy,
+        "do": ActionPart,
     }
     part: type[BaseModel] = File
     for name in path:

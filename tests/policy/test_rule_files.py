@@ -36,13 +36,13 @@ def test_all_packs_load_together_and_a_file_given_twice_is_read_once() -> None:
 
 
 def test_mistakes_of_several_files_come_together(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("version: 1\nchains: []\n")
+    (tmp_path / "a.yaml").write_text("version: 1\nchain: []\n")
     (tmp_path / "b.yaml").write_bytes(b"version: 1 # \xff\n")
     (tmp_path / "c.cases.yaml").write_text("not: rules\n")
     with pytest.raises(RuleErrors) as caught:
         RuleSet.load([tmp_path, tmp_path / "none.yaml"])
     assert [str(p).removeprefix(f"{tmp_path}/") for p in caught.value.problems] == [
-        "a.yaml:2:1: 'chains' is not supported in this version; remove it",
+        "a.yaml:2:1: unknown key 'chain'; did you mean 'chains'?",
         "b.yaml:1:1: not UTF-8: byte 14",
         "none.yaml:1:1: cannot be read: No such file or directory",
     ]
