@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.model import Call, Json, ToolDefinition, ToolResult
+from proxy.wire.usage import Usage
 
 REF_PATTERN = rb"cr_[0-9a-f]{32}"
 """How a refusal's reference looks, in the text of a stripped call and in the next request."""
@@ -106,6 +107,14 @@ class ResponseGate(Protocol):
         """The answer's own id, once it is known and if requests can name it; it links sessions."""
 
     @property
+    def usage(self) -> Usage | None:
+        """The tokens that the answer says it used so far, None where it has not said."""
+
+    @property
+    def confidence(self) -> float | None:
+        """The mean probability of its tokens so far, 0 to 1; None where it shows none."""
+
+    @property
     def pending(self) -> Sequence[int]:
         """Keys of the calls that wait for a ruling, oldest first."""
 
@@ -151,6 +160,8 @@ class ParsedRequest:
     opening: str = ""
     hints: Mapping[str, str] = field(default_factory=dict)
     remembered_by: tuple[str, ...] = ()
+    max_output_tokens: int | None = None  # of one answer; None: the body sets no limit
+    answers: int = 1  # how many are asked for at once (`n`)
 
 
 @dataclass(frozen=True, slots=True)

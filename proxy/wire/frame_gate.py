@@ -27,6 +27,7 @@ from proxy.wire.codec import (
 )
 from proxy.wire.jsontext import decode_marked, decode_object, is_ambiguous
 from proxy.wire.sse import Frame
+from proxy.wire.usage import AnswerMeter, Metered
 
 ENDED_INSIDE = "checkrein: the answer ended inside a tool call; the call was not let through."
 _BOM = b"\xef\xbb\xbf"
@@ -62,13 +63,14 @@ class Reader(Protocol):
     def rest(self) -> Frame | None: ...
 
 
-class FrameGate(ABC):
+class FrameGate(Metered, ABC):
     """Holds back the frames of a stream that carry calls (`codec.ResponseGate`)."""
 
     def __init__(self, *, what: str, ref: str, reader: Reader) -> None:
         self._what = what
         self._ref = ref
         self._reader = reader
+        self._meter = AnswerMeter()
         self._held: deque[Held] = deque()
         self._waiting: dict[int, StreamedCall] = {}
         self._next_key = 0
@@ -165,7 +167,10 @@ class FrameGate(ABC):
     # --- in order --------------------------------------------------------------------------
 
     def _take(self, frame: Frame) -> None:
-        self._held.append(self.read(frame))
+        held = self.read(frame)
+        if held.document is not None:
+            self._meter.read(held.document)
+        self._held.append(held)
         self._flush()
 
     def _end(self) -> None:

@@ -25,6 +25,7 @@ from proxy.wire.codec import (
     Ruling,
 )
 from proxy.wire.jsontext import decode_marked, encode, is_ambiguous
+from proxy.wire.usage import AnswerMeter, Metered
 
 MAX_BODY_BYTES = 256 << 20
 """A buffered answer larger than this is refused rather than kept in memory."""
@@ -40,7 +41,7 @@ class Found:
     refusal: str | None = None  # it must never leave, whatever a ruling would say (cut off)
 
 
-class JsonGate(ABC):
+class JsonGate(Metered, ABC):
     """Holds one JSON body back until all its calls are ruled on (`codec.ResponseGate`).
 
     Args:
@@ -52,6 +53,7 @@ class JsonGate(ABC):
         self._what = what
         self._good = 200 <= status < 300
         self._body = bytearray()
+        self._meter = AnswerMeter()
         self._document: dict[str, Json] = {}
         self._found: Sequence[Found] = ()
         self._waiting: list[int] = []
@@ -108,6 +110,7 @@ class JsonGate(ABC):
             if self._good:
                 raise
             return [Emit(bytes(self._body))]  # a gateway's error page; no client acts on it
+        self._meter.read(self._document)
         self._found = self.find_calls(self._document)
         inside = frozenset(id(found.value) for found in self._found if found.value is not None)
         try:

@@ -31,6 +31,7 @@ from typing import Protocol
 
 from proxy.model import Call, ToolResult
 from proxy.wire.codec import ParsedRequest, RefusedResponse, Remember, Ruling
+from proxy.wire.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Answered:
     response_id: str
     ok: bool
     lane: str = ""
+    usage: Usage | None = None  # as the provider counted it
+    confidence: float | None = None
 
 
 type SocketEvent = ToClient | ToServer | Found | Ran | Asked | Results | Remember | Answered

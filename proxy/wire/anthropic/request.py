@@ -20,6 +20,7 @@ from proxy.model import Json, ToolDefinition, ToolResult
 from proxy.wire.anthropic.blocks import PROVIDER, is_client_call
 from proxy.wire.codec import REF_PATTERN, ParsedRequest
 from proxy.wire.jsontext import decode_object
+from proxy.wire.limits import output_limit
 
 _WHAT = "anthropic: request"
 _REF = re.compile(REF_PATTERN)
@@ -63,6 +64,7 @@ def parse_request(body: bytes) -> ParsedRequest:
         stream=document.get("stream") is True,
         results=tuple(_results(contents)),
         tools=tuple(_tools(document)),
+        max_output_tokens=output_limit(document, "max_tokens", "max_tokens_to_sample"),
         system_text=system,
         user_text=user_texts[-1] if user_texts else "",
         opening="\n\n".join(part for part in (system, *user_texts[:1]) if part),

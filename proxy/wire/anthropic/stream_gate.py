@@ -40,6 +40,7 @@ from proxy.wire.codec import (
 )
 from proxy.wire.jsontext import decode_marked, is_ambiguous
 from proxy.wire.sse import Frame, SseReader, frame_bytes
+from proxy.wire.usage import AnswerMeter, Metered
 
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 _COMMENT = b": checkrein\n\n"
@@ -64,13 +65,14 @@ class _Item:
     ends: dict[str, Json] | None = None  # a frame by which the client may take the turn as finished
 
 
-class MessageStreamGate:
+class MessageStreamGate(Metered):
     """`codec.ResponseGate` for `text/event-stream`."""
 
     def __init__(self, *, ref: str, error_body: Callable[[int, str], bytes]) -> None:
         self._ref = ref
         self._error_body = error_body
         self._reader = SseReader()
+        self._meter = AnswerMeter()
         self._queue: deque[_Item] = deque()
         self._message: _Message | None = None
         self._waiting: dict[int, Block] = {}
@@ -149,6 +151,8 @@ class MessageStreamGate:
         if frame.event is not None and frame.event != kind:
             raise WireError(f"{_WHAT}: event {frame.event!r} carries data of type {kind!r}")
         self._check_unambiguous(document, kind)
+        if kind.startswith("message_"):
+            self._meter.read(document)
         match kind:
             case "message_start":
                 item = self._message_start(frame, document)

@@ -15,6 +15,7 @@ from proxy.wire.assistants.calls import PROVIDER
 from proxy.wire.chat.request import message_text
 from proxy.wire.codec import ParsedRequest
 from proxy.wire.jsontext import decode_object
+from proxy.wire.limits import output_limit
 
 _WHAT = "openai.assistants request"
 
@@ -41,6 +42,7 @@ def parse(body: bytes, *, thread_id: str | None, run_id: str | None) -> ParsedRe
         stream=document.get("stream") is True,
         results=tuple(_results(document)),
         tools=tuple(_tools(document.get("tools"))),
+        max_output_tokens=output_limit(document, "max_completion_tokens"),
         system_text=system_text,
         user_text=users[-1] if users else "",
         # A thread is a conversation: all its runs are of one session.

@@ -40,6 +40,7 @@ from proxy.wire.chat.frames import Events, check_fields
 from proxy.wire.codec import CallFound, CallSeen, GateEvent, Release, Remember, Ruling
 from proxy.wire.jsontext import decode_marked, decode_object, encode, is_ambiguous
 from proxy.wire.sse import Frame, SseReader, frame_bytes
+from proxy.wire.usage import AnswerMeter, Metered
 
 _WHAT = "openai.assistants stream"
 _ENDED_INSIDE = "checkrein: the answer ended inside a tool call; the call was not let through."
@@ -93,13 +94,14 @@ class _Held:
         )
 
 
-class AssistantsStreamGate:
+class AssistantsStreamGate(Metered):
     """Holds back the frames of a run's stream that carry calls (`codec.ResponseGate`)."""
 
     def __init__(self, *, ref: str, run_id: str | None) -> None:
         self._ref = ref
         self._run_id = run_id
         self._reader = SseReader()
+        self._meter = AnswerMeter()
         self._held: list[_Held] = []
         self._slots: dict[tuple[str | None, str | None], _Slot] = {}
         self._seen: set[str | None] = set()
@@ -178,13 +180,14 @@ class AssistantsStreamGate:
         self._flush(events)
 
     def _note_run(self, data: bytes) -> None:
-        if self._run_id is None and b"thread.run" in data:
+        if b"thread.run" in data and (self._run_id is None or b'"usage"' in data):
             try:
                 self._note(decode_object(data, _WHAT))
             except WireError:
                 return  # whatever it is, no call is in it
 
     def _note(self, document: dict[str, Json]) -> None:
+        self._meter.read(document)
         is_run = document.get("object") == "thread.run"
         found = document.get("id") if is_run else document.get("run_id")
         if self._run_id is None and isinstance(found, str):

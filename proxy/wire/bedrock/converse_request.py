@@ -26,9 +26,18 @@ from proxy.wire.anthropic.restore import restore as restore_messages
 from proxy.wire.bedrock.blocks import SERVER_TOOL
 from proxy.wire.codec import ParsedRequest, RefusedResponse
 from proxy.wire.jsontext import decode_object, encode
+from proxy.wire.limits import output_limit
 
 _WHAT = "bedrock: request"
 _CAME = "came"  # in a translated block: the block it came from
+
+# Converse's own; Nova's by InvokeModel; what a model reads behind Converse's back.
+_LIMITS = (
+    "inferenceConfig.maxTokens",
+    "inferenceConfig.max_new_tokens",
+    "additionalModelRequestFields.max_tokens",
+    "additionalModelRequestFields.max_completion_tokens",
+)
 
 type _Block = dict[str, Json]
 
@@ -63,6 +72,7 @@ def parse_document(
         model=model,
         stream=stream,
         tools=tuple(_tools(document)),
+        max_output_tokens=output_limit(document, *_LIMITS),
     )
 
 

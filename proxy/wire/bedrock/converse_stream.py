@@ -25,6 +25,7 @@ from proxy.wire.bedrock.eventstream import exception_frame
 from proxy.wire.bedrock.shapes import may_hold_call, refuse_hidden
 from proxy.wire.codec import CallFound, CallSeen, Emit, GateEvent, Refuse, Remember, Ruling
 from proxy.wire.jsontext import decode_marked, is_ambiguous
+from proxy.wire.usage import AnswerMeter
 
 START, DELTA, STOP = "contentBlockStart", "contentBlockDelta", "contentBlockStop"
 EVENTS = ("messageStart", START, DELTA, STOP, "messageStop", "metadata")
@@ -53,6 +54,7 @@ class MessageStream:
     def __init__(self, context: Context, frame: Callable[[str, Json], bytes]) -> None:
         self._context = context
         self._frame = frame
+        self.meter = AnswerMeter()
         self._blocks: dict[int, Block] = {}
         self._queue: list[_Item] = []
         self._waiting: dict[int, Block] = {}
@@ -81,6 +83,8 @@ class MessageStream:
         self, kind: str, document: dict[str, Json], raw: bytes, events: list[GateEvent]
     ) -> None:
         item = _Item(raw, kind, document)
+        if kind == "metadata":
+            self.meter.read(document)
         if kind not in EVENTS:
             if kind.lower() in _LOWERED or may_hold_call(document):
                 raise WireError(f"{WHAT}: an event {kind!r} that may be read as another")

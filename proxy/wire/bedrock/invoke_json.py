@@ -24,6 +24,7 @@ from proxy.wire.codec import GateEvent, RefusedResponse, ResponseGate, Ruling
 from proxy.wire.json_gate import MAX_BODY_BYTES, Found, JsonGate
 from proxy.wire.jsontext import call_from_value, decode_marked
 from proxy.wire.unnamed import named as with_id
+from proxy.wire.usage import Usage
 
 _WHAT = "bedrock: response"
 _PLACES = {ANTHROPIC: "content", NOVA: "output", CHAT: "choices", COHERE: "tool_calls"}
@@ -49,6 +50,14 @@ class InvokeGate:
     @property
     def response_id(self) -> str | None:
         return None
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._inner.usage if self._inner is not None else None
+
+    @property
+    def confidence(self) -> float | None:
+        return self._inner.confidence if self._inner is not None else None
 
     @property
     def pending(self) -> Sequence[int]:

@@ -18,6 +18,7 @@ from proxy.wire.bedrock.invoke_memory import ANTHROPIC, CHAT, COHERE, NOVA, PLAI
 from proxy.wire.chat.protocol import PROTOCOL as CHAT_PROTOCOL
 from proxy.wire.codec import ParsedRequest, RefusedResponse
 from proxy.wire.jsontext import call_from_value, decode_object, encode
+from proxy.wire.limits import answers_wanted, output_limit
 from proxy.wire.unnamed import named
 
 _WHAT = "bedrock: request"
@@ -95,6 +96,12 @@ def _plain(document: dict[str, Json], family: str) -> ParsedRequest:
         tools=tuple(_cohere_tools(document)) if family == COHERE else (),
         user_text=prompt,
         opening=prompt,
+        max_output_tokens=output_limit(
+            document,
+            *("max_tokens", "max_tokens_to_sample", "maxTokens"),  # Cohere, Mistral; Claude 2; AI21
+            *("max_gen_len", "textGenerationConfig.maxTokenCount"),  # Llama; Titan
+        ),
+        answers=answers_wanted(document, "num_generations", "numResults", "n"),
     )
 
 

@@ -34,15 +34,17 @@ from proxy.wire.bedrock.translated import InOrder, TextsFirst, Translated
 from proxy.wire.chat.stream_gate import ChatStreamGate
 from proxy.wire.codec import CallFound, CallSeen, Emit, GateEvent, Remember, Ruling
 from proxy.wire.jsontext import decode_marked, encode, is_ambiguous
+from proxy.wire.usage import AnswerMeter, Metered
 
 _EVENTS_LOWERED = frozenset(name.lower() for name in EVENTS)
 
 
-class EventStreamGate(ABC):
+class EventStreamGate(Metered, ABC):
     """Reads frames in order (`codec.ResponseGate`); what a frame means is the subclass's."""
 
     def __init__(self) -> None:
         self._reader = EventReader()
+        self._meter = AnswerMeter()
         self._error: WireError | None = None
         self._ended = False
 
@@ -111,6 +113,7 @@ class ConverseStreamGate(EventStreamGate):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self._message = MessageStream(context, named_frame)
+        self._meter = self._message.meter
 
     @property
     def pending(self) -> Sequence[int]:
@@ -167,6 +170,8 @@ class InvokeStreamGate(EventStreamGate):
             return
         data = chunk_bytes(event)
         family, document = ("", None) if data is None else _family_of(data)
+        if document is not None:
+            self._meter.read(document)
         if family and family != self._family:
             if self._family:
                 raise WireError(f"{WHAT}: a chunk of {family} in a stream of {self._family}")

@@ -18,6 +18,7 @@ from proxy.errors import WireError
 from proxy.model import Json, ToolDefinition, ToolResult
 from proxy.wire.chat.calls import PROVIDER, make_call
 from proxy.wire.codec import REF_PATTERN, ParsedRequest
+from proxy.wire.limits import answers_wanted, output_limit
 
 RAW = "raw body"
 """The one key of a Chat request's `document`; its value is the body as bytes."""
@@ -47,6 +48,9 @@ class _Body(msgspec.Struct):
     session_id: Json = None
     user: Json = None
     safety_identifier: Json = None
+    max_completion_tokens: Json = None
+    max_tokens: Json = None
+    n: Json = None
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -59,6 +63,7 @@ def parse(body: bytes) -> ParsedRequest:
         tools = _definitions(bytes(read.tools)) + _definitions(bytes(read.functions))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"openai.chat request: {error}") from error
+    limits = {"limit": read.max_completion_tokens, "old": read.max_tokens, "n": read.n}
     walk = _Walk()
     for message in read.messages:
         walk.take(message)
@@ -70,6 +75,8 @@ def parse(body: bytes) -> ParsedRequest:
         stream=read.stream is True,
         results=tuple(walk.results),
         tools=tools,
+        max_output_tokens=output_limit(limits, "limit", "old"),
+        answers=answers_wanted(limits, "n"),
         system_text="\n".join(walk.system),
         user_text=walk.user,
         opening="\n".join([*walk.leading, walk.first_user or ""]),

@@ -45,18 +45,20 @@ from proxy.wire.codec import (
 )
 from proxy.wire.jsontext import decode_marked, decode_object, encode, is_ambiguous
 from proxy.wire.sse import Frame, SseReader, frame_bytes
+from proxy.wire.usage import AnswerMeter, Metered
 
 _WHAT = "openai.chat stream"
 _ENDED_INSIDE = "checkrein: the answer ended inside a tool call; the call was not let through."
 _HEAD = ("id", "object", "created", "model", "system_fingerprint")
 
 
-class ChatStreamGate:
+class ChatStreamGate(Metered):
     """Holds back the frames of a Chat stream that carry calls (`codec.ResponseGate`)."""
 
     def __init__(self, *, ref: str) -> None:
         self._ref = ref
         self._reader = SseReader()
+        self._meter = AnswerMeter()
         self._choices: dict[int, StreamedChoice] = {}
         self._held: list[Held] = []
         self._waiting: dict[int, StreamedCall] = {}
@@ -145,9 +147,11 @@ class ChatStreamGate:
         held = Held(frame, document)
         if choices or self._head is None:
             self._note_head(document)
+        metered = bool(document.get("usage") or document.get("x_groq"))
         for position, item in enumerate(choices):
             where = f"{_WHAT}: $.choices[{position}]"
             at = object_or_none(item, where) or {}
+            metered = metered or bool(at.get("logprobs"))
             index = at.get("index")
             if index is None:
                 index = position
@@ -167,6 +171,8 @@ class ChatStreamGate:
             reason = at.get("finish_reason")
             if reason:
                 self._finish(held, choice, at, str(reason), events)
+        if metered:
+            self._meter.read(document)
         if not plain:
             inside = frozenset(id(touch.call.value) for touch in held.touches)
             try:

@@ -19,6 +19,7 @@ from proxy.wire.codec import REF_PATTERN, ParsedRequest, RefusedCall, RefusedRes
 from proxy.wire.cohere.v1_calls import PROVIDER, call_of
 from proxy.wire.cohere.v2_request import definitions
 from proxy.wire.jsontext import decode_object, encode
+from proxy.wire.limits import answers_wanted, output_limit
 from proxy.wire.turns import without
 
 _WHAT = "cohere.v1 request"
@@ -52,6 +53,8 @@ def parse_request(body: bytes) -> ParsedRequest:
         stream=document.get("stream") is True,
         results=tuple(result for group in groups for result in _results(group)),
         tools=definitions(document.get("tools"), _WHAT),
+        max_output_tokens=output_limit(document, "max_tokens"),
+        answers=answers_wanted(document, "num_generations"),
         system_text="\n".join(systems),
         user_text=users[-1] if users else "",
         opening="\n".join([*systems[:1], *users[:1]]),

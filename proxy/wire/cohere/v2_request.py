@@ -16,6 +16,7 @@ from proxy.model import Json, ToolDefinition, ToolResult
 from proxy.wire.codec import REF_PATTERN, ParsedRequest, RefusedCall, RefusedResponse
 from proxy.wire.cohere.v2_calls import PROVIDER, call_of
 from proxy.wire.jsontext import decode_object, encode
+from proxy.wire.limits import answers_wanted, output_limit
 from proxy.wire.turns import put_back, text_of
 
 _WHAT = "cohere.v2 request"
@@ -49,6 +50,8 @@ def parse_request(body: bytes) -> ParsedRequest:
         stream=document.get("stream") is True,
         results=tuple(_results(messages)),
         tools=definitions(document.get("tools"), _WHAT),
+        max_output_tokens=output_limit(document, "max_tokens"),
+        answers=answers_wanted(document, "num_generations"),
         system_text="\n".join(systems),
         user_text=users[-1] if users else "",
         opening="\n".join([*systems[:1], *users[:1]]),

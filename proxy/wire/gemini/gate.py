@@ -46,6 +46,7 @@ from proxy.wire.gemini.parts import (
     provider_calls,
 )
 from proxy.wire.jsontext import decode_marked, encode, is_ambiguous
+from proxy.wire.usage import AnswerMeter, Metered
 
 _WHAT = "gemini: response"
 _CUT = "The answer ended in the middle of a tool call."
@@ -100,7 +101,7 @@ class _Item:
         return [slot for edit in self.edits for slot, _first in edit.slots.values()]
 
 
-class GeminiGate:
+class GeminiGate(Metered):
     """`codec.ResponseGate` for generateContent and streamGenerateContent."""
 
     def __init__(
@@ -112,6 +113,7 @@ class GeminiGate:
         error_body: Callable[[int, str], bytes],
     ) -> None:
         self._framing = framing
+        self._meter = AnswerMeter()
         self._good = 200 <= status < 300
         self._ref = ref
         self._error_body = error_body
@@ -188,6 +190,7 @@ class GeminiGate:
 
     def _read(self, item: _Item, document: dict[str, Json], events: list[GateEvent]) -> None:
         judged: set[int] = set()
+        self._meter.read(document)
         for answer in answers(document):
             found = get(answer, "responseId")
             if isinstance(found, str) and found:

@@ -27,6 +27,7 @@ from proxy.wire.gemini.parts import (
     objects,
 )
 from proxy.wire.jsontext import decode_object, encode
+from proxy.wire.limits import answers_wanted, output_limit
 
 _WHAT = "gemini: request"
 _REF = re.compile(REF_PATTERN)
@@ -57,6 +58,9 @@ def parse_request(body: bytes, *, model: str | None, stream: bool) -> ParsedRequ
         for part in parts:
             keys += names_of(part)
     named = get(document, "model")
+    config = get(root, "generationConfig")
+    config = config if isinstance(config, dict) else {}
+    limits = {name: get(config, name) for name in ("maxOutputTokens", "candidateCount")}
     return ParsedRequest(
         provider=PROVIDER,
         document=document,
@@ -64,6 +68,8 @@ def parse_request(body: bytes, *, model: str | None, stream: bool) -> ParsedRequ
         stream=stream,
         results=tuple(_results(contents)),
         tools=tuple(_tools(root)),
+        max_output_tokens=output_limit(limits, "maxOutputTokens"),
+        answers=answers_wanted(limits, "candidateCount"),
         system_text=system,
         user_text=user_texts[-1] if user_texts else "",
         opening="\n\n".join(part for part in (system, *user_texts[:1]) if part),

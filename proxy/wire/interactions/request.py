@@ -19,6 +19,7 @@ from proxy.wire.codec import REF_PATTERN, ParsedRequest, RefusedResponse
 from proxy.wire.gemini.parts import get, key_of
 from proxy.wire.interactions.steps import PROVIDER, Role, Step, args_digest, id_of, role_of
 from proxy.wire.jsontext import decode_object, encode
+from proxy.wire.limits import output_limit
 
 _WHAT = "interactions: request"
 _REF = re.compile(REF_PATTERN)
@@ -44,6 +45,8 @@ def parse_request(body: bytes) -> ParsedRequest:
         keys.append(f"response:{previous}")
     keys += [f"call:{i}" for s in steps if role_of(s) is Role.CLIENT and (i := id_of(s))]
     model = get(document, "model") or get(document, "agent")
+    config = get(document, "generationConfig")
+    limits = {"limit": get(config, "maxOutputTokens")} if isinstance(config, dict) else {}
     return ParsedRequest(
         provider=PROVIDER,
         document=document,
@@ -51,6 +54,7 @@ def parse_request(body: bytes) -> ParsedRequest:
         stream=get(document, "stream") is True,
         results=tuple(_results(steps)),
         tools=tuple(_tools(get(document, "tools"))),
+        max_output_tokens=output_limit(limits, "limit"),
         system_text=system,
         user_text=said[-1] if said else "",
         opening="\n\n".join(part for part in (system, *said[:1]) if part),

@@ -37,6 +37,7 @@ from proxy.wire.interactions.steps import (
 )
 from proxy.wire.jsontext import decode_marked, encode, is_ambiguous
 from proxy.wire.sse import Frame, SseReader, frame_bytes
+from proxy.wire.usage import AnswerMeter, Metered
 
 _WHAT = "interactions: stream"
 _CUT = "The answer ended in the middle of a tool call."
@@ -76,13 +77,14 @@ class _Item:
     ends: bool = False
 
 
-class InteractionStreamGate:
+class InteractionStreamGate(Metered):
     """`codec.ResponseGate` for `text/event-stream`."""
 
     def __init__(self, *, ref: str, error_body: Callable[[int, str], bytes]) -> None:
         self._ref = ref
         self._error_body = error_body
         self._reader = SseReader()
+        self._meter = AnswerMeter()
         self._queue: deque[_Item] = deque()
         self._slots: list[_Slot] = []
         self._open: dict[int, _Slot] = {}
@@ -156,6 +158,7 @@ class InteractionStreamGate:
             self._queue.append(_Item(frame.raw))
             return
         document = decode_marked(frame.data, _WHAT)
+        self._meter.read(document)
         kind = get(document, "eventType")
         if kind is not None and not isinstance(kind, str):
             raise WireError(f"{_WHAT}: expected a string - at event_type")

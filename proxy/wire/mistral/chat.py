@@ -15,6 +15,7 @@ from proxy.wire.chat.protocol import ChatProtocol
 from proxy.wire.chat.request import RAW
 from proxy.wire.codec import ParsedRequest, RefusedResponse
 from proxy.wire.jsontext import decode_object, encode
+from proxy.wire.limits import answers_wanted, output_limit
 
 _WHAT = "mistral request"
 
@@ -40,6 +41,8 @@ class FimProtocol(ChatProtocol):
             model=model if isinstance(model, str) else None,
             stream=document.get("stream") is True,
             user_text=text,
+            max_output_tokens=output_limit(document, "max_tokens"),
+            answers=answers_wanted(document, "n"),
             opening=text,
         )
 

@@ -18,6 +18,7 @@ from proxy.model import Json, ToolResult
 from proxy.wire.codec import REF_PATTERN, ParsedRequest, RefusedCall, RefusedResponse
 from proxy.wire.cohere.v2_request import definitions
 from proxy.wire.jsontext import decode_object, encode
+from proxy.wire.limits import output_limit
 from proxy.wire.mistral.entries import CONFIRMATION, PROVIDER, Role, call_of, role_of
 from proxy.wire.turns import text_of
 
@@ -51,6 +52,7 @@ def parse_request(body: bytes, conversation: str | None, *, restarts: bool) -> P
         stream=document.get("stream") is True,
         results=tuple(_results(inputs)),
         tools=definitions(document.get("tools"), _WHAT),
+        max_output_tokens=output_limit(document, "completion_args.max_tokens", "max_tokens"),
         system_text=system,
         user_text=users[-1] if users else "",
         opening="\n".join(part for part in (system, *users[:1]) if part) if not goes_on else "",

@@ -15,6 +15,7 @@ from proxy.errors import WireError
 from proxy.model import Call, Json, ToolDefinition, ToolResult
 from proxy.wire.codec import REF_PATTERN, ParsedRequest, RefusedCall, RefusedResponse
 from proxy.wire.jsontext import decode_object, encode
+from proxy.wire.limits import output_limit
 from proxy.wire.ollama.calls import PROVIDER, anonymous, call_of
 from proxy.wire.turns import put_back
 
@@ -55,6 +56,7 @@ def parse_request(body: bytes) -> ParsedRequest:
         stream=document.get("stream") is not False,  # lines are the default
         results=tuple(_results(messages)),
         tools=tuple(_tools(document.get("tools"))),
+        max_output_tokens=output_limit(document, "options.num_predict"),
         system_text="\n".join(systems),
         user_text=users[-1] if users else "",
         opening="\n".join([*systems[:1], *users[:1]]),

@@ -49,6 +49,7 @@ from proxy.wire.responses.items import Role, call_of, output_items, role_of, sig
 from proxy.wire.responses.memory import Slot
 from proxy.wire.responses.request import text_of
 from proxy.wire.socket import Answered, Found, Ran, Results, SocketEvent, ToClient, ToServer
+from proxy.wire.usage import usage_of
 
 _CALL_FRAGMENT = re.compile(r"response\.(?!mcp_call)\w*_call\w*\.")
 _FREE = ("input_audio_buffer.", "output_audio_buffer.", "rate_limits.", "session.")
@@ -84,6 +85,7 @@ class RealtimeGate:
         self._sent = 0
         self._live = False  # turn detection asks for responses
         self._beta = False
+        self._model: str | None = None
         self._asked: str | None = None  # event id of a response we asked for
         self._ours: str | None = None  # its response
 
@@ -264,7 +266,9 @@ class RealtimeGate:
                 calls.append(held)
             if response_id is not None:
                 ok = response.get("status") == "completed"
-                events.append(Answered(response_id, ok))
+                counts = response.get("usage")
+                used = usage_of(counts, self._model) if isinstance(counts, dict) else None
+                events.append(Answered(response_id, ok, usage=used))
         entry.calls = tuple(calls)
         return places
 
@@ -300,6 +304,8 @@ class RealtimeGate:
         if not isinstance(session, dict):
             return
         self._beta = "modalities" in session
+        if isinstance(model := session.get("model"), str):
+            self._model = model
         audio = session.get("audio")
         given = audio.get("input") if isinstance(audio, dict) else session
         turns = given.get("turn_detection") if isinstance(given, dict) else None

@@ -16,16 +16,18 @@ from proxy.wire.codec import CallFound, CallSeen, Emit, GateEvent, Remember, Rul
 from proxy.wire.jsontext import Ambiguous, decode_marked, encode
 from proxy.wire.responses.items import Role, call_of, role_of
 from proxy.wire.responses.memory import Rulings, Slot, conversation_id, remember
+from proxy.wire.usage import AnswerMeter, Metered
 
 MAX_BODY_BYTES = 256 << 20
 
 
-class ResponsesJsonGate:
+class ResponsesJsonGate(Metered):
     """See `codec.ResponseGate`."""
 
     def __init__(self, ref: str, conversation: str | None = None) -> None:
         self._rulings = Rulings(ref)
         self._conversation = conversation
+        self._meter = AnswerMeter()
         self._body = bytearray()
         self._document: dict[str, Json] = {}
         self._items: list[Json] = []
@@ -77,6 +79,7 @@ class ResponsesJsonGate:
         items = document.get(field)
         if isinstance(document, Ambiguous):
             raise WireError("openai.responses: body: duplicate key")
+        self._meter.read(document)
         if items is None:
             # Deletions, token counts and errors have no output; a response without one is none.
             if document.get("object") == "response" and document.get("error") is None:

@@ -34,6 +34,8 @@ class ErrorGate:
     pending: Sequence[int] = ()
     streams = False
     response_id = None
+    usage = None
+    confidence = None
 
     def feed(self, data: bytes) -> list[GateEvent]:
         return [Emit(data)] if data else []

@@ -15,6 +15,7 @@ from proxy.errors import WireError
 from proxy.model import Json, ToolDefinition, ToolResult
 from proxy.wire.codec import REF_PATTERN, ParsedRequest
 from proxy.wire.jsontext import decode_object
+from proxy.wire.limits import output_limit
 from proxy.wire.responses.items import PROVIDER, Role, answer_key, call_key, call_of, role_of
 from proxy.wire.responses.memory import conversation_id
 
@@ -40,6 +41,7 @@ def parse_request(body: bytes) -> ParsedRequest:
         stream=document.get("stream") is True,
         results=tuple(_results(items)),
         tools=tuple(_tools(document, items)),
+        max_output_tokens=output_limit(document, "max_output_tokens"),
         system_text=system_text,
         user_text=user[-1] if user else "",
         opening=f"{system_text}\n{user[0] if user else ''}",

@@ -191,7 +191,9 @@ class ResponsesSocketGate:
                 gate.finished = True
                 if gate.response_id is not None:
                     ok = event["type"] == "response.completed"
-                    events.append(Answered(gate.response_id, ok, lane.name))
+                    events.append(
+                        Answered(gate.response_id, ok, lane.name, gate.usage, gate.confidence)
+                    )
             events += self._told(lane, gate, made)
         return events
 

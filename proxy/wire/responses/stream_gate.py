@@ -28,6 +28,7 @@ from proxy.wire.responses.items import Role, call_of, role_of, signature
 from proxy.wire.responses.json_gate import failed_response, patched_items
 from proxy.wire.responses.memory import Rulings, Slot, conversation_id, remember
 from proxy.wire.sse import Frame, SseReader, frame_bytes
+from proxy.wire.usage import AnswerMeter, Metered
 
 _WHERE = "openai.responses: event stream"
 _TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
@@ -49,11 +50,12 @@ class _Entry:
     is_end: bool = False  # no frame: the end of the body
 
 
-class ResponsesStreamGate:
+class ResponsesStreamGate(Metered):
     """See `codec.ResponseGate`."""
 
     def __init__(self, ref: str, conversation: str | None = None) -> None:
         self._reader = SseReader()
+        self._meter = AnswerMeter()
         self._rulings = Rulings(ref)
         self._queue: deque[_Entry] = deque()
         self._open: list[Slot] = []
@@ -143,6 +145,8 @@ class ResponsesStreamGate:
                 raise WireError(f"{_WHERE}: duplicate key in a {kind or 'nameless'} event")
         elif any(role_of(item) is Role.CLIENT for item in _listed(event.get("output"))):
             raise WireError(f"{_WHERE}: a call in an event of unknown shape ({kind!r})")
+        if "response" in event or event.get("logprobs"):
+            self._meter.read(event)
         entry = _Entry(frame, event, slot)
         if isinstance(event.get("response"), dict):
             if isinstance(event.get("item"), dict):
