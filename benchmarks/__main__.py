@@ -1,4 +1,4 @@
-"""`scripts/bench NAME [--json]`: throughput, stream, held."""
+"""`scripts/bench NAME [--json]`: throughput, stream, held, decision, session, governance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("throughput", "stream", "held")
+NAMES = ("throughput", "stream", "held", "decision", "session", "governance")
 
 
 def main() -> None:
