@@ -30,29 +30,49 @@ _HIDDEN_WEIGHT = 3
 _REQUEST_WEIGHT = 2
 
 _VERBS = (
-    "send|transfer|e-?mail|forward|delete|upload|post|pay|wire|buy|purchase|order|download|install|run|execute"
-    "|visit|open|click|share|invite|grant|give|create|change|update|reset|remove|publish|reply|call|invoke|use"
-    "|fetch|make|add|book|reserve|schedule|set|write|submit|push|merge|commit|clone|curl|wget|copy|move|read"
-    "|withdraw|refund|cancel|approve|accept|sign|register|enter|provide|go to|navigate|search|access|message|tell"
-    "|notify|ask|contact|append|insert|store|save|append|disable|enable|revoke|export|star|follow|subscribe|review"
+    "send|transfer|e-?mail|forward|delete|upload|post|pay|wire|buy|purchase|order|"
+    "download|install|run|execute"
+    "|visit|open|click|share|invite|grant|give|create|change|update|reset|remove|"
+    "publish|reply|call|invoke|use"
+    "|fetch|make|add|book|reserve|schedule|set|write|submit|push|merge|commit|clone|"
+    "curl|wget|copy|move|read"
+    "|withdraw|refund|cancel|approve|accept|sign|register|enter|provide|go to|navigate|"
+    "search|access|message|tell"
+    "|notify|ask|contact|append|insert|store|save|append|disable|enable|revoke|export|"
+    "star|follow|subscribe|review"
 )
 _ORDER = re2.compile(
     (
-        "(?i)(?:^|[\\n.!?:;>*\u2022\"'(\\]|,-] *|\\b(?:please|kindly|must|should|need to|have to|needs to|can you|could you|would you|will you"
-        "|just|then|and|also|first|now|immediately|you to|sure to|sure you|important to|required to|help me|help me to|asap|by|me to|urgently) )"
+        "(?i)(?:^|[\\n.!?:;>*\u2022\"'(\\]|,-] *|\\b(?:please|kindly|must|should|"
+        "need to|have to|needs to|can you|could you|would you|will you"
+        "|just|then|and|also|first|now|immediately|you to|sure to|sure you|"
+        "important to|required to|help me|help me to|asap|by|me to|urgently) )"
         f"(?:{_VERBS})\\s+[^\\s:=]"
-        "|(?:^|[\\n.!?:;,] *|\\b(?:bitte|und|dann) )(?:senden?|sende|schicken?|schick|\u00fcberweisen?|\u00fcberweise|l\u00f6schen?|leiten?|\u00f6ffnen?|klicken?|laden|installieren?)\\s"
-        "|\\b(?:envoie[rz]?|transf\u00e8re|transf\u00e9rez|vire[rz]|supprime[rz]?|t\u00e9l\u00e9charge[rz]?|ouvre[rz]?|cliquez|env\u00ede?[ae]?|env\u00eda|transfiere|transfiera|borra|elimina|descarga|haz clic|paga"
-        "|invia(?:re|te)?|trasferisci|cancella|scarica|clicca|envie|transfira|apague|baixe|clique)\\s"
+        "|(?:^|[\\n.!?:;,] *|\\b(?:bitte|und|dann) )(?:senden?|sende|schicken?|schick|"
+        "\u00fcberweisen?|\u00fcberweise|l\u00f6schen?|leiten?|\u00f6ffnen?|klicken?|"
+        "laden|installieren?)\\s"
+        "|\\b(?:envoie[rz]?|transf\u00e8re|transf\u00e9rez|vire[rz]|supprime[rz]?|"
+        "t\u00e9l\u00e9charge[rz]?|ouvre[rz]?|cliquez|env\u00ede?[ae]?|env\u00eda|"
+        "transfiere|transfiera|borra|elimina|descarga|haz clic|paga"
+        "|invia(?:re|te)?|trasferisci|cancella|scarica|clicca|envie|transfira|apague|"
+        "baixe|clique)\\s"
         "|(?:请|請)?(?:发送|發送|转账|轉帳|汇款|删除|刪除|上传|上傳|下载|下載|点击|打开|转发|支付)"
     ).encode()
 )
 _OBJECT = re2.compile(
     (
-        "(?i)[a-z0-9._%+-]{1,64}@[a-z0-9-]{1,63}\\.[a-z]|https?://|\\bwww\\.|\\b[a-z0-9-]{2,40}\\.(?:com|org|net|io|dev|app|co|ai|info|biz|xyz|me|ru|cn|de|uk|us|ly|sh)\\b"
-        "|\\b[a-z]{2}[0-9]{2}[ -]?[a-z0-9]{3,}[0-9]{2,}|\\b[0-9]{8,}\\b|[$\u20ac\u00a3\u00a5] ?[0-9]|\\b[0-9][0-9.,]* ?(?:eur|usd|gbp|dollars?|euros?|bitcoins?|btc|eth|yuan)\\b"
-        "|\\b0x[0-9a-f]{16,}|\\bbc1[a-z0-9]{20,}|(?:^|[\\s'\"`(])[~.]{0,2}/[a-z0-9_.-]+/|\\b[a-z]+_[a-z_]{2,}\\b|\\bpasswords?\\b|\\bcredentials?\\b|\\bapi[ _-]?keys?\\b|\\bsecrets?\\b|\\baccess tokens?\\b"
-        "|\\bssh keys?\\b|\\.env\\b|\\b(?:sudo|curl|wget|bash|npm|pip|rm -|chmod) |['\"\u201c\u2018`][^'\"\u201d\u2019`\\n]{2,120}['\"\u201d\u2019`]|#[a-z][a-z0-9_-]{2,}|\\+[0-9]{8,}"
+        "(?i)[a-z0-9._%+-]{1,64}@[a-z0-9-]{1,63}\\.[a-z]|https?://|\\bwww\\.|"
+        "\\b[a-z0-9-]{2,40}\\.(?:com|org|net|io|dev|app|co|ai|info|biz|xyz|me|ru|cn|de|"
+        "uk|us|ly|sh)\\b"
+        "|\\b[a-z]{2}[0-9]{2}[ -]?[a-z0-9]{3,}[0-9]{2,}|\\b[0-9]{8,}\\b|"
+        "[$\u20ac\u00a3\u00a5] ?[0-9]|\\b[0-9][0-9.,]* ?(?:eur|usd|gbp|dollars?|euros?|"
+        "bitcoins?|btc|eth|yuan)\\b"
+        "|\\b0x[0-9a-f]{16,}|\\bbc1[a-z0-9]{20,}|(?:^|"
+        "[\\s'\"`(])[~.]{0,2}/[a-z0-9_.-]+/|\\b[a-z]+_[a-z_]{2,}\\b|\\bpasswords?\\b|"
+        "\\bcredentials?\\b|\\bapi[ _-]?keys?\\b|\\bsecrets?\\b|\\baccess tokens?\\b"
+        "|\\bssh keys?\\b|\\.env\\b|\\b(?:sudo|curl|wget|bash|npm|pip|rm -|chmod) |"
+        "['\"\u201c\u2018`][^'\"\u201d\u2019`\\n]{2,120}['\"\u201d\u2019`]|"
+        "#[a-z][a-z0-9_-]{2,}|\\+[0-9]{8,}"
     ).encode()
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|[。\uff01\uff1f]")
@@ -61,8 +81,10 @@ _MAX_ORDERS = 40  # looked at in one passage
 
 _QUOTED = re.compile(r"\"[^\"\n]{3,200}\"|`[^`\n]{3,200}`|(?<!\w)'[^'\n]{3,200}'(?!\w)")
 _REPORTED = re.compile(
-    r"\b(?:tell|ask|trick|instruct|get|caus|mak|convinc|persuad|forc|coax|manipulat|lead|direct|fool|try|tr|attempt)(?:e|es|s|ing|ed|ks|ying|ies)?"
-    r" (?:an? |the |your |your |any |our |these |such )?(?:victim |target )?(?:models?|llms?|ais?|agents?|assistants?|it|them|chatbots?|systems?|gpt\S*|claude)"
+    r"\b(?:tell|ask|trick|instruct|get|caus|mak|convinc|persuad|forc|coax|manipulat|"
+    r"lead|direct|fool|try|tr|attempt)(?:e|es|s|ing|ed|ks|ying|ies)?"
+    r" (?:an? |the |your |your |any |our |these |such )?(?:victim |target )?(?:models?|"
+    r"llms?|ais?|agents?|assistants?|it|them|chatbots?|systems?|gpt\S*|claude)"
     r" (?:to|into|that it should) [^.]{0,160}"
 )
 _OPEN_TAG = re.compile(r"<([a-z][\w-]{2,30})>")

@@ -32,16 +32,21 @@ _BREAK = re.compile(r"\n[ \t\r]*(?:\n[ \t\r]*)+")
 _FIELD = re.compile(r"\n(?=[ ]{0,12}(?:- )?[a-z_]{2,24}:(?: |\n))")
 _JSON_BREAK = re.compile(r"(?:\\r)?\\n(?:[ \t]|\\t)*(?:\\r)?\\n(?:[ \t]|\\[nrt])*")
 _ELEMENT = re.compile(
-    r"</?(?:p|div|li|ul|ol|td|th|tr|table|section|article|header|footer|nav|form|aside|main|body|html"
-    r"|head|script|style|h[1-6]|blockquote|pre|br|hr|label|button|option|item|entry|description)\b[^<>]{0,400}>",
+    r"</?(?:p|div|li|ul|ol|td|th|tr|table|section|article|header|footer|nav|form|aside|"
+    r"main|body|html"
+    r"|head|script|style|h[1-6]|blockquote|pre|br|hr|label|button|option|item|entry|"
+    r"description)\b[^<>]{0,400}>",
     re.IGNORECASE,
 )
 _LINK_COMMENT = re.compile(r"^\[[^\]\n]{0,40}\]: ?#[ \t]*\([^\n]{0,4000}\)$", re.MULTILINE)
 _HIDING_TAG = re.compile(r"<[a-z][^<>]{0,600}>", re.IGNORECASE)
 _HIDING = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0*\.?[0-2]?(?:px|pt|em|rem|%)?\s*[;\"']"
-    r"|opacity\s*:\s*0(?:\.0\d*)?\s*[;\"']|(?<!background-)color\s*:\s*(?:white|#fff(?:fff)?\b|transparent|rgba?\(\s*255\s*,\s*255\s*,\s*255)"
-    r"|text-indent\s*:\s*-\d{3,}|(?:left|top)\s*:\s*-\d{4,}px|\shidden(?:[\s=>])|aria-hidden\s*=\s*[\"']?true"
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0*\.?[0-2]?(?:px|pt|em|"
+        r"rem|%)?\s*[;\"']"
+    r"|opacity\s*:\s*0(?:\.0\d*)?\s*[;\"']|(?<!background-)color\s*:\s*(?:white|"
+        r"#fff(?:fff)?\b|transparent|rgba?\(\s*255\s*,\s*255\s*,\s*255)"
+    r"|text-indent\s*:\s*-\d{3,}|(?:left|top)\s*:\s*-\d{4,}px|\shidden(?:[\s=>])|"
+        r"aria-hidden\s*=\s*[\"']?true"
     r"|class\s*=\s*[\"'][^\"']{0,80}(?:sr-only|visually-hidden)",
     re.IGNORECASE,
 )  # fmt: skip

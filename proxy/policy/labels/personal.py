@@ -63,6 +63,7 @@ _US_FORM = re2.compile(
 )
 _ISO_DATE = re2.compile(
     rb"^(?:19|20)[0-9]{2}[-./](?:0?[1-9]|1[0-2])[-./]|^[0-9]{1,2}[./-][0-9]{1,2}[./-](?:19|20)"
+    rb"|^(?:19|20)[0-9]{2} ?[-/] ?(?:19|20)[0-9]{2}$"
 )
 _IP = re2.compile(rb"^[0-9]{1,3}(?:\.[0-9]{1,3}){3}$")
 _ALONE_FORMS = re2.compile("|".join(i.form for i in IDENTITIES if i.words is None).encode())

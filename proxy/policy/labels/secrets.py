@@ -40,15 +40,19 @@ _PLACEHOLDER = re2.compile(
     rb"|based|login|manager|policy|please|if|when|as|at|by|it|this|that|we|i"
     rb"|\$\{?[a-z_][a-z0-9_.]*\}?|\$\(.*|%[a-z_]+%|\{\{.*|\{[a-z_ ]*\}?|<.*|\[.*|.*\(.*"
     rb"|(?:your|my|the|an?)[-_ ].*|.*[-_]here|x{3,}.*|(?:os|process|self|this|config|settings|env|secrets)\..*"
+    rb"|[a-z_][a-z0-9_.]*\[.*|raise|return|else|try|self|lambda"
     rb"|(?:string|number|boolean|str|int|bytes)[,;)|\]?].*)$"
 )
+_EXAMPLE = re2.compile(rb"(?i)[$<{%*].*|pass(?:word|wd)?|pwd?|token|secret|(?:api[-_]?)?key|x+|\.+")
+_DIGIT = re2.compile(rb"[0-9]")
+_NAME = re2.compile(rb"([a-z0-9_]+)[^a-z0-9_]*$")
 _ABOUT_TOKENS = re2.compile(rb"(?:count|usage|limit|budget)[\w\"' ]*$")
 _CLOSE = b"\"'`,;.)]}>|\\"
 
 _PROSE = (
     ("secret.password", re2.compile(
         rb"(?i)\b(?:pass(?:word|code|phrase)|passwort|kennwort|mot\s+de\s+passe|contrase\x{00f1}a|senha"
-        rb"|password\s+for\s+[^\s:]{1,40})\s*(?:\s(?:is|ist|est|es|\x{00e9})\s*:?|:|=|\x{ff1a})\s*"
+        rb"|password\s+for\s+[^\s:]{1,40})\s*(?:\s(?:is|ist|est|es|\x{00e9})\s*:?|:|=|\x{ff1a})[ \t]*"
         rb"(?:now\s+|currently\s+|still\s+)?[\"'`*]{0,2}([^\s\"'`<|]{3,128})")),
     ("secret.password", re2.compile(
         "(?:密码|密碼|口令|パスワード|пароль)\\s*(?:是|为|は|:|\uff1a|=)\\s*[\"'`“「]?([^\\s\"'`“”「」\uff0c。<]{3,128})".encode())),
@@ -82,6 +86,10 @@ def find_secrets(scanned: Scanned) -> Iterator[Found]:
     """Yields the secrets of a text."""
     data = scanned.data
     for start, end, shape in secret_spans(data):
+        if shape == "url-password" and _EXAMPLE.fullmatch(data[start:end]):
+            continue
+        if _is_word(shape, data[start:end]):
+            continue
         if shape == "field":
             yield from _field(scanned, start, end)
         else:
@@ -97,21 +105,47 @@ def find_secrets(scanned: Scanned) -> Iterator[Found]:
             start, end = match.span(1)
             while end > start and data[end - 1] in _CLOSE:
                 end -= 1
-            if end - start >= 3 and not _is_placeholder(data[start:end]):
-                yield label, start, end
+            value = data[start:end]
+            if len(value) < 3 or _is_placeholder(value):
+                continue
+            # "The password is very long": without a colon, a plain word is part of the sentence.
+            said = data[match.start() : start].rstrip(b" \t")
+            if value.isalpha() and value.islower() and said[-1:].isalnum():
+                continue
+            yield label, start, end
     yield from _tables(scanned)
 
 
+def _is_word(shape: str, value: bytes) -> bool:
+    """Tells whether a shape of token is made of words: `pypi-service-identity` is a package."""
+    has_shape = shape.endswith(("-token", "-key")) and shape != "private-key"
+    return has_shape and value.islower() and not _DIGIT.search(value)
+
+
 def _field(scanned: Scanned, start: int, end: int) -> Iterator[Found]:
+    if scanned.before(start).rstrip(b" \t\"'").endswith(b"\n"):
+        return  # what stands on the next line is the next statement
     value = scanned.data[start : min(end, start + _MAX_VALUE_BYTES)].strip(_CLOSE + b" \t")
     if _is_placeholder(value) or len(value) < 3:
         return
     before = scanned.before(start).rstrip().rpartition(b"\n")[2]
+    name = _NAME.search(before)
+    if name is not None and _is_passed_on(name.group(1), value.lower()):
+        return
     if value.isdigit() and _ABOUT_TOKENS.search(before) is not None:
         return
     if value.isdigit() and len(value) < 4:
         return  # `key: 12`, a count
-    yield _field_label(before), start, end
+    label = _field_label(before)
+    # A word of letters alone may well be a password, and hardly a token: `token: TokenOpt`.
+    if label in ("secret.token", "secret.key") and value.isalpha() and before[-1:] not in b"\"'`":
+        return
+    yield label, start, end
+
+
+def _is_passed_on(name: bytes, value: bytes) -> bool:
+    """Tells whether a program hands a variable on: `token=token`, `self.api_key = my_api_key`."""
+    return value in name or (value.endswith(name) and not _DIGIT.search(value))
 
 
 def _field_label(before: bytes) -> str:
@@ -176,6 +210,8 @@ def _head(line: str, following: str) -> tuple[dict[int, str], str]:
     else:
         separator = ";" if line.count(";") > line.count(",") else ","
     cells = line.split(separator)
+    if separator != "|" and (line[:1].isspace() or not all(map(str.strip, cells))):
+        return {}, ""  # a list in a program
     if not 2 <= len(cells) <= _MAX_COLUMNS or following.count(separator) != len(cells) - 1:
         return {}, ""
     names = [cell.strip(" \"'*`") for cell in cells]
