@@ -53,7 +53,7 @@ class Site:
                 self.fault(f"{what}: {problem.text}", offset=problem.offset)
             return None
         kind = made.type_name
-        if kind not in types and kind != "DYN":
+        if kind.partition("<")[0] not in types and kind != "DYN":
             wanted = (
                 "a number" if "DOUBLE" in types else _TYPE_NAMES[min(types & _TYPE_NAMES.keys())]
             )

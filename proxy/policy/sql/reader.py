@@ -38,6 +38,7 @@ _NO_SEMICOLONS = frozenset({"tsql"})
 MOST_CHARACTERS = 65_536
 _MOST_TOKENS = 10_000
 _MOST_STATEMENTS = 200
+_MOST_TEXTS = 20
 _DEEPEST = 40
 _DEEPEST_READ = 4
 _CACHED_CHARACTERS = 4_096
@@ -73,9 +74,12 @@ def read_sql(text: Json, dialect: str) -> tuple[Statement, ...]:
     """Returns the statements of a SQL text, in order; what cannot be read as an opaque one.
 
     Args:
-        text: the argument as the agent wrote it.
+        text: the argument as the agent wrote it, or a list of such: the arguments that may hold SQL.
         dialect: one of `schema.DIALECTS`.
     """
+    if isinstance(text, list) and 0 < len(text) <= _MOST_TEXTS:
+        parts = ({} if isinstance(p, list) else p for p in text if p is not None)
+        return tuple(statement for part in parts for statement in read_sql(part, dialect))
     if not isinstance(text, str):
         return (opaque("the argument is not text"),)
     if len(text) > MOST_CHARACTERS:

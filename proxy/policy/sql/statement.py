@@ -45,6 +45,7 @@ _STRINGS = cel.Type.List(_STRING)
 STATEMENT_VARIABLES: dict[str, cel.Type] = {
     "stmt.type": _STRING,
     "stmt.table": _STRING,
+    "stmt.target": _STRING,
     "stmt.tables": _STRINGS,
     "stmt.table_names": _STRINGS,
     "stmt.reads": _STRINGS,
@@ -103,6 +104,7 @@ class Statement:
         made: dict[str, Json] = {
             "stmt.type": self.type,
             "stmt.table": table,
+            "stmt.target": table or self.grantee or self.object or self.type,
             "stmt.tables": list(self.tables),
             "stmt.table_names": list(dict.fromkeys(t.rpartition(".")[2] for t in touched)),
             "stmt.reads": list(self.reads),

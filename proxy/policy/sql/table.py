@@ -76,6 +76,9 @@ class StatementTable:
     ) -> list[Produced]:
         """Returns the effects of a SQL text; what is against it goes to `reasons`."""
         statements = read_sql(text, sql_dialect)
+        if not statements:
+            why = "there is no SQL in the argument that should have it"
+            reasons.append(Reason("opaque-sql", why, Verdict.HOLD))
         made: list[Produced] = []
         asked = 0
         for statement in statements:

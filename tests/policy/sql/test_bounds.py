@@ -42,12 +42,18 @@ def test_what_follows_a_drop_never_hides_it(pieces: list[str], dialect: str) -> 
     assert any(s.opaque or (s.type == "drop" and "victims" in s.tables) for s in found)
 
 
-@pytest.mark.parametrize("given", [None, 1, 1.5, True, [], {}, ["DROP TABLE x"], b"DROP"])
+@pytest.mark.parametrize("given", [None, 1, 1.5, True, [], {}, [1], [["SELECT 1"]], b"DROP"])
 def test_what_is_no_text_is_opaque(given: Any) -> None:
-    """A list of statements, or bytes, is read by some tools; the reader does not guess how."""
+    """Bytes, or an object, are read by some tools; the reader does not guess how."""
     (found,) = read_sql(given, "postgres")
     assert found.opaque
     assert found.why == "the argument is not text"
+
+
+def test_a_list_is_every_text_in_it() -> None:
+    """A rule names all the arguments that may hold SQL: an agent chooses which it fills."""
+    found = read_sql(["SELECT 1", "", None, "DROP TABLE x"], "postgres")
+    assert [statement.type for statement in found] == ["select", "drop"]
 
 
 def test_a_dialect_nobody_knows_is_opaque() -> None:
