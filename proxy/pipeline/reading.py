@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from proxy.canonical import sha256_hex
+from proxy.model import Speaker
 from proxy.policy.labels.declared import Applied, Stretch
 from proxy.policy.labels.detect import detect
 from proxy.policy.labels.span import Span
@@ -44,17 +45,17 @@ class Reader:
     def __init__(self, key: bytes) -> None:
         self.printer = Printer(key)
 
-    async def read(self, text: str, *, is_result: bool = True) -> ReadText:
+    async def read(self, text: str, speaker: Speaker = Speaker.RESULT) -> ReadText:
         """Reads a text; a long one beside the loop."""
         if len(text) < _LONG_CHARS:
-            return self.read_now(text, is_result=is_result)
-        return await asyncio.to_thread(self.read_now, text, is_result=is_result)
+            return self.read_now(text, speaker)
+        return await asyncio.to_thread(self.read_now, text, speaker)
 
-    def read_now(self, text: str, *, is_result: bool = True) -> ReadText:
+    def read_now(self, text: str, speaker: Speaker = Speaker.RESULT) -> ReadText:
         """Reads a text at once. What user and system say has no labels: it is theirs to say."""
-        prints = self.printer.of_text(text).prints
+        prints = self.printer.of_text(text, speaker=speaker).prints
         name = sha256_hex(text.encode("utf-8", "surrogatepass"))
-        if not is_result:
+        if speaker is not Speaker.RESULT:
             return ReadText(name, prints)
         spans = detect(text)
         return ReadText(

@@ -23,6 +23,7 @@ from proxy.model import (
     Identity,
     Json,
     Settlement,
+    Side,
     Speaker,
     ToolResult,
     derived_id,
@@ -30,6 +31,7 @@ from proxy.model import (
 from proxy.pipeline.judge import RulesInForce
 from proxy.pipeline.reading import Reader, ReadText
 from proxy.pipeline.records import settlement_record
+from proxy.pipeline.signals import Watch, Who
 from proxy.pipeline.story import Story
 from proxy.wire.codec import ParsedRequest
 
@@ -92,10 +94,7 @@ class Results:
         ]
         if not new:
             return
-        read = [
-            (speaker, text, await self._reader.read(text, is_result=False))
-            for _, speaker, text in new
-        ]
+        read = [(speaker, text, await self._reader.read(text, speaker)) for _, speaker, text in new]
         await self._writer.run(
             lambda tx, _emit: self._story.said(tx, identity, read, self._now_ms())
         )
@@ -106,7 +105,7 @@ class Results:
         self, identity: Identity, texts: Sequence[tuple[Speaker, str]], tx: Transaction
     ) -> None:
         """The same in a transaction that is open, of texts that are told apart already."""
-        read = [(who, text, self._reader.read_now(text, is_result=False)) for who, text in texts]
+        read = [(who, text, self._reader.read_now(text, who)) for who, text in texts]
         self._story.said(tx, identity, read, self._now_ms())
 
     async def observe_http(self, key: str, result: ToolResult, *, certain: bool = True) -> None:
@@ -121,16 +120,15 @@ class Results:
             for entry in tx.entries_of_key(key):
                 self._settle_one(tx, emit, entry, result, "http-result", doubt)
             released = tx.released_call(key)
-            if released is not None and certain:
-                self._story.observed(
-                    tx,
-                    self._in_force.rules,
-                    released.family,
-                    released,
-                    result,
-                    read,
-                    self._now_ms(),
-                )
+            if released is None:
+                return
+            rules, now_ms = self._in_force.rules, self._now_ms()
+            is_news = not certain or self._story.observed(
+                tx, rules, released.family, released, result, read, now_ms
+            )
+            if result.is_error and is_news:
+                watch = Watch(tx, emit, Who.of_released(released), now_ms)
+                watch.failed(rules, None, released.tool, str(released.side))
 
         await self._writer.run(settle)
 
@@ -220,7 +218,12 @@ class Results:
                 session=session, agent=agent, call_id=call_id, args_sha256=digest
             )
             released = calls[min(nth, len(calls) - 1)] if calls else None
-            self._story.observed(tx, rules, family, released, result, text, self._now_ms())
+            now_ms = self._now_ms()
+            is_news = self._story.observed(tx, rules, family, released, result, text, now_ms)
+            if result.is_error and is_news and rules.signals:
+                tool = released.tool if released is not None else result.name or "a tool"
+                side = str(released.side if released is not None else Side.MODEL)
+                Watch(tx, emit, Who.of(tx, identity), now_ms).failed(rules, identity, tool, side)
 
     def _settle_nth(
         self,

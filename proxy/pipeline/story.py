@@ -26,10 +26,12 @@ from proxy.pipeline.reading import Reader, ReadText
 from proxy.policy.facts import NOTHING_IN_FORCE, Evidence, InForce, Position, Seen
 from proxy.policy.origins.origin import origin_of
 from proxy.policy.origins.prints import Printer
+from proxy.policy.origins.trail import Trail
 from proxy.policy.ruleset import Assessment, RuleSet
 from proxy.policy.strictjson import json_or_none
 from proxy.redact import redact_text
 
+SECRET = "secret"  # noqa: S105 - a label
 _MOST_NAMES = 256
 _USER_CHARS = 16_384
 _MESSAGES = 512
@@ -56,6 +58,7 @@ class StoryFacts:
         self._tx = tx
         self._identity = identity
         self._printer = printer
+        self.trail: Trail | None = None  # after this call, where it sends something
         self._story: StoryDocument | None = None
         self._origins: dict[str, Origin] = {}
 
@@ -80,10 +83,26 @@ class StoryFacts:
     def origin(self, value: Json) -> Origin:
         name = repr(value)
         if name not in self._origins:
-            lookup = self._printer.of_value(value)
+            lookup = self._printer.of_value(value, dense=self._met_secrets())
             found = self._tx.sources_by_print(self.family, lookup.prints)
             self._origins[name] = origin_of(lookup, found)
         return self._origins[name]
+
+    def trailing(self, tool: str, data: Json) -> Sequence[Source]:
+        if not self._met_secrets():
+            return ()
+        trail, lookup = Trail.read(self.document.trail).follow(tool, data, self._printer)
+        found = self._tx.sources_by_print(self.family, lookup.prints)
+        sources = [
+            source
+            for source in origin_of(lookup, found).sources
+            if any(label.startswith(SECRET) for label in source.labels)
+        ]
+        self.trail = trail.after_match() if sources else trail
+        return sources
+
+    def _met_secrets(self) -> bool:
+        return any(label.startswith(SECRET) for label in self.document.labels)
 
     def is_new(self, kind: str, target: str) -> bool:
         return not self._tx.knows_target(self._identity.agent, kind, target)
@@ -180,6 +199,8 @@ class Story:
             tx.put_chain_positions(advance.chain, scope, advance.key, positions)
         story = facts.document
         story.calls += 1
+        if facts.trail is not None:
+            story.trail = facts.trail.write()
         for kind, _ in effects:
             _note(story.kinds, kind, now_ms)
         tx.put_story(facts.family, story)
@@ -193,14 +214,17 @@ class Story:
         result: ToolResult,
         read: ReadText,
         now_ms: int,
-    ) -> None:
-        """A result has come: its labels, where its values are from now on known to come from, evidence."""
+    ) -> bool:
+        """A result has come: its labels, where its values are from now on known to come from, evidence.
+
+        False where it had come before.
+        """
         tool = released.tool if released is not None else result.name or "unknown"
         digest = sha256_hex(
             f"{released.call_key if released else result.call_id}\0{read.digest}".encode()
         )
         if tx.has_source(family, digest):
-            return
+            return False
         effects = released.effects if released is not None else ()
         worth = rules.worth_of(tool, result.text)
         kinds = tuple(dict.fromkeys(kind for kind, _ in effects))
@@ -226,7 +250,7 @@ class Story:
                 _note(story.results, kind, now_ms)
         tx.put_story(family, story)
         if released is None:
-            return
+            return True
         for kind, target in effects:
             if rules.is_evidence(kind):
                 row = EvidenceRow(
@@ -241,6 +265,7 @@ class Story:
                     now_ms,
                 )
                 tx.put_evidence(family, row)
+        return True
 
     def said(
         self,

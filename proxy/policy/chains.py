@@ -204,7 +204,8 @@ class _Walk:
         origin = self._facts.origin(one.data)
         if chain.flow == "observed":
             since_ms = self._cleared_ms(key)
-            return any(self._is_in_order(s, before, since_ms) for s in origin.sources)
+            sources = (*origin.sources, *self._facts.trailing(one.tool, one.data))
+            return any(self._is_in_order(source, before, since_ms) for source in sources)
         return self._was_read(chain.steps[0], before) and _is_unexplained(origin)
 
     def _is_in_order(self, source: Source, before: Position, since_ms: int) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from proxy.model import Json, Origin, Side, Verdict
+from proxy.model import Json, Origin, Side, Source, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class InForce:
     scales: dict[str, Decimal] = field(default_factory=dict)  # budget: factor, 0 to 1
     raised: frozenset[str] = frozenset()  # gates that are one verdict stricter
     holds: tuple[tuple[str, Verdict, str], ...] = ()  # (kind glob, verdict, why)
+    because: dict[str, str] = field(default_factory=dict)  # "budget:NAME" or "gate:NAME": why
 
 
 NOTHING_IN_FORCE = InForce()
@@ -79,6 +80,9 @@ class Facts(Protocol):
 
     def origin(self, value: Json) -> Origin:
         """Tells where a value, or any part of it, was met before."""
+
+    def trailing(self, tool: str, data: Json) -> Sequence[Source]:
+        """The secrets of which this call sends one more piece: too short to be known by itself."""
 
     def is_new(self, kind: str, target: str) -> bool:
         """Whether this agent never had an effect of this kind on this target."""
@@ -108,6 +112,9 @@ class NoFacts:
 
     def origin(self, value: Json) -> Origin:
         return Origin(model=True)
+
+    def trailing(self, tool: str, data: Json) -> Sequence[Source]:
+        return ()
 
     def is_new(self, kind: str, target: str) -> bool:
         return True
