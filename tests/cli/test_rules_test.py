@@ -1,0 +1,86 @@
+"""`checkrein rules test`: what it prints and how it ends; the page's example, run as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy.cli import cli
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "rules-testing.md").read_text("utf-8")
+
+
+def run(*args: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["rules", "test", *map(str, args)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page's two files, in the working directory."""
+    rules = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0]
+    cases = re.findall(r"```yml\n(.*?)```", PAGE, re.DOTALL)[0]
+    (tmp_path / "refunds.yaml").write_text(rules)
+    (tmp_path / "refunds.cases.yaml").write_text(cases)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def timeless(text: str) -> str:
+    return re.sub(r" in \d+\.\d\d s", " in 0.02 s", text)
+
+
+def test_the_example_says_what_the_page_says(folder: Path) -> None:
+    made = run("refunds.yaml")
+    shown = re.findall(r"```\n\$ checkrein rules test refunds\.yaml\n(.*?)```", PAGE, re.DOTALL)[0]
+    assert (timeless(made.output), made.exit_code) == (shown, 0)
+
+
+def test_the_failure_says_what_the_page_says(folder: Path) -> None:
+    path = folder / "refunds.cases.yaml"
+    path.write_text(
+        path.read_text().replace("verdict: hold\n          rules: [refunds]", "verdict: allow")
+    )
+    made = run("refunds.yaml")
+    shown = re.findall(r"```\n(FAIL .*?)```", PAGE, re.DOTALL)[0]
+    assert made.output.startswith(shown)
+    assert made.exit_code == 1
+
+
+def test_every_key_of_the_page_is_read() -> None:
+    """The page's tables name the steps that there are."""
+    from proxy.rehearsal.steps import STEPS
+
+    table = PAGE.split("### Steps")[1].split("### Expectations")[0]
+    assert [key for key in STEPS if f"`{key}:" not in table] == []
+
+
+def test_json_has_an_object_a_case(folder: Path) -> None:
+    lines = [json.loads(line) for line in run("--json", "--coverage", folder).output.splitlines()]
+    assert [line["outcome"] for line in lines] == ["pass", "coverage"]
+    assert lines[0]["id"].endswith("refunds.cases.yaml:refunds add up until the limit")
+    assert lines[1]["covered"] == {"budgets": {"met": 1, "of": 1}, "tools": {"met": 2, "of": 2}}
+
+
+def test_a_mistake_in_the_file_is_told_with_its_place(folder: Path) -> None:
+    (folder / "refunds.cases.yaml").write_text("version: 1\ncases: 3\n")
+    made = run("refunds.yaml")
+    assert "ERROR refunds.cases.yaml:2:8: a cases file: cases: expected a list" in made.output
+    assert made.exit_code == 2
+
+
+def test_rules_without_cases_are_wrong_usage(folder: Path) -> None:
+    (folder / "refunds.cases.yaml").unlink()
+    made = run("refunds.yaml")
+    assert "it has no cases file" in str(made.exception)
+
+
+def test_a_forged_line_stays_in_its_line(folder: Path) -> None:
+    """What stands in a step cannot write lines of its own."""
+    (folder / "refunds.cases.yaml").write_text(
+        'version: 1\ncases:\n  - name: "a\\nPASS  b"\n    steps: [{call: nope}]\n'
+    )
+    assert not any(line.startswith("PASS") for line in run("refunds.yaml").output.splitlines())
