@@ -106,7 +106,9 @@ def read_url(text: str) -> Address:
 def _host_and_port(text: str, usual: int) -> tuple[str, int, str]:
     port = usual
     if text.startswith("["):
-        inner, _, rest = text[1:].partition("]")
+        inner, closed, rest = text[1:].partition("]")
+        if not closed:
+            return "", 0, "the URL's host is no address"
         try:
             six = ipaddress.IPv6Address(inner)
         except ValueError:

@@ -45,7 +45,7 @@ MOST_QUIET_BYTES = 256
 """A query or path longer than this carries data, whatever it looks like."""
 _LONGEST_QUIET_WORD = 24
 _LEAST_BITS = 3.6  # a character; English words have 2 to 3, base64 of anything above 4
-_HEX_BITS = 3.0
+_HEX_BITS = 2.3  # of text; its first halves repeat
 _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _DEEPEST = 40
 _LONGEST_LABEL = 32
