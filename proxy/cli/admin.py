@@ -25,7 +25,10 @@ def candidates(admin: Path | None, state: Path | None = None) -> list[Path]:
 class AdminClient:
     """One running proxy."""
 
-    def __init__(self, admin: Path | None, state: Path | None = None) -> None:
+    def __init__(
+        self, admin: Path | None, state: Path | None = None, *, token: str | None = None
+    ) -> None:
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
         tried = candidates(admin, state)
         self.path = next((path for path in tried if path.is_socket()), tried[0])
 
@@ -45,7 +48,9 @@ class AdminClient:
         try:
             transport = httpx.HTTPTransport(uds=str(self.path))
             with httpx.Client(transport=transport, timeout=30.0, trust_env=False) as client:
-                answer = client.request(method, "http://checkrein" + path, **more)
+                answer = client.request(
+                    method, "http://checkrein" + path, headers=self._headers, **more
+                )
         except httpx.TransportError as error:
             raise nobody from error
         try:

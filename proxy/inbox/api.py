@@ -17,11 +17,12 @@ from starlette.routing import Route
 
 from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError, HoldError
-from proxy.inbox import mcp_api
+from proxy.inbox import mcp_api, signals_api
 from proxy.inbox.views import hold_view, session_view, summary_view
 from proxy.ledger.store import Credential
 from proxy.model import HoldState
 from proxy.pipeline.core import Pipeline
+from proxy.pipeline.signals import standing_of
 
 type Handler = Callable[[Request], Awaitable[Response]]
 
@@ -61,7 +62,12 @@ def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Sta
         return JSONResponse(hold_view(hold))
 
     async def list_sessions(_request: Request) -> Response:
-        return JSONResponse({"sessions": [summary_view(s) for s in await pipeline.sessions()]})
+        frozen = {row.scope for row in await pipeline.signals.list() if row.freezes}
+        views = [
+            {**summary_view(s), "frozen": signals_api.is_frozen(s, frozen)}
+            for s in await pipeline.sessions()
+        ]
+        return JSONResponse({"sessions": views})
 
     async def show_session(request: Request) -> Response:
         session = request.path_params["id"]
@@ -70,7 +76,12 @@ def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Sta
         if not known and not entries:
             return JSONResponse({"error": f"session {session!r}: never seen"}, 404)
         view = summary_view(known[0]) if known else {"id": session}
-        return JSONResponse({**view, **session_view(entries, budgets)})
+        rows = await pipeline.signals.of_session(session)
+        standing = {
+            "frozen": any(row.freezes for row in rows),
+            "signals": [standing_of(row) for row in rows],
+        }
+        return JSONResponse({**view, **standing, **session_view(entries, budgets)})
 
     async def mint(request: Request) -> Response:
         body = await _body(request)
@@ -98,6 +109,7 @@ def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Sta
             Route("/v1/holds/{id}/approve", approve, methods=["POST"]),
             Route("/v1/holds/{id}/deny", deny, methods=["POST"]),
             Route("/v1/sessions", list_sessions),
+            *signals_api.routes(pipeline),
             Route("/v1/sessions/{id:path}", show_session),
             Route("/v1/credentials", mint, methods=["POST"]),
             *mcp_api.routes(pipeline),

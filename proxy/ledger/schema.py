@@ -16,6 +16,7 @@ import sqlite3
 from pathlib import Path
 
 from proxy.errors import LedgerError
+from proxy.ledger.signals import SIGNALS_DDL
 from proxy.ledger.sources import SOURCES_DDL
 from proxy.ledger.story import STORY_DDL
 
@@ -107,6 +108,7 @@ _STEP_2 = (
 _STEP_3 = (
     *STORY_DDL,
     *SOURCES_DDL,
+    *SIGNALS_DDL,
     """CREATE TABLE state_keys (
         name TEXT PRIMARY KEY, key BLOB NOT NULL
     ) STRICT, WITHOUT ROWID""",

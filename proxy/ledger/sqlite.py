@@ -16,6 +16,7 @@ from proxy.errors import LedgerError
 from proxy.ledger.account import SqliteAccount
 from proxy.ledger.connection import Connection
 from proxy.ledger.rows import hold_documents, hold_from
+from proxy.ledger.signals import SqliteSignals
 from proxy.ledger.sources import SqliteSources
 from proxy.ledger.store import Credential, PastDecision, SessionSummary
 from proxy.ledger.story import SqliteStory
@@ -29,7 +30,7 @@ _COUNT_CALL = (
 )
 
 
-class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources):
+class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals):
     """All reads and writes of `store.Transaction`."""
 
     def state_key(self, name: str) -> bytes:

@@ -124,6 +124,27 @@ class EvidenceRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SignalRow:
+    """A signal that is in force, or a human's freeze."""
+
+    scope: str  # "session:…" (the family's root), "agent:…", "human:…" or "fleet"
+    name: str  # the rule's; `FROZEN_BY_HAND` for a freeze by a human
+    actions: tuple[tuple[str, str, str], ...]  # (verb, budget, gate or glob over kinds; factor)
+    why: str
+    by: str  # "rules", "posted", or the human's name
+    at_ms: int
+    until_ms: int | None = None  # None: until a human's review, a freeze until it is thawed
+
+    @property
+    def freezes(self) -> bool:
+        return any(verb == "freeze" for verb, _, _ in self.actions)
+
+
+FROZEN_BY_HAND = "!frozen"
+"""No signal of a rule file can have this name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """A run's credential as `checkrein exec` minted it; only the token's digest is stored."""
 
@@ -306,6 +327,44 @@ class Transaction(Protocol):
     def sources_by_print(
         self, family: str, prints: Sequence[int]
     ) -> Mapping[int, tuple[Source, ...]]: ...
+
+    # --- signals ---------------------------------------------------------------------------------
+    def signals_in_force(self, scopes: Sequence[str], now_ms: int) -> tuple[SignalRow, ...]:
+        """What is in force in any of these scopes, oldest first."""
+
+    def all_signals(self, now_ms: int, limit: int = 1000) -> tuple[SignalRow, ...]:
+        """Everything in force, newest first."""
+
+    def put_signal(self, row: SignalRow) -> None:
+        """Sets a signal in force; one of the same name in the same scope is replaced."""
+
+    def lift_signal(self, scope: str, name: str) -> bool:
+        """Ends one; False where there is none."""
+
+    def count_signal(
+        self, scope: str, name: str, key: str, now_ms: int, *, within_ms: int, most: int
+    ) -> int:
+        """Counts one more under a key; returns how many there are within the time, at most `most`."""
+
+    def forget_counts(self, scope: str) -> None:
+        """A human has looked: what was counted in a scope counts no more."""
+
+    def conversation_pin(
+        self, session: str, agent: str, conversation: str
+    ) -> Mapping[str, object] | None:
+        """What a conversation's earlier requests had for a system prompt and tools."""
+
+    def pin_conversation(
+        self,
+        session: str,
+        agent: str,
+        conversation: str,
+        document: Mapping[str, object],
+        now_ms: int,
+    ) -> None: ...
+
+    def agent_of(self, session: str) -> str | None:
+        """The agent that a session was first seen with."""
 
     # --- tool definitions ----------------------------------------------------------------------
     def tool_pins(self, server: str) -> Mapping[str, tuple[str, bytes]]:

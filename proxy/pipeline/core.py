@@ -18,6 +18,7 @@ from proxy.ledger.store import Credential, SessionSummary, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Call as ToolCall
 from proxy.model import Effect, Entry, Hold, HttpCall, Identity, Reason, Verdict
+from proxy.pipeline.conversations import Conversations
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.desk import HoldDesk
 from proxy.pipeline.judge import Asked, Judge
@@ -25,6 +26,7 @@ from proxy.pipeline.memory import RefusalMemory
 from proxy.pipeline.reading import Reader
 from proxy.pipeline.records import error_record, rules_record, session_record
 from proxy.pipeline.results import Results
+from proxy.pipeline.signal_desk import SignalDesk
 from proxy.pipeline.story import Story
 from proxy.pipeline.waiting import Presence, WaitingRoom
 from proxy.policy.ruleset import RuleSet
@@ -62,6 +64,8 @@ class Pipeline:
         self.judge = Judge(self, writer, settings, self.story, now_ms)
         self.results = Results(self, writer, self.story, self.reader, now_ms)
         self.memory = RefusalMemory(writer, now_ms)
+        self.conversations = Conversations(self, writer, now_ms)
+        self.signals = SignalDesk(self, writer, now_ms)
         self.desk = HoldDesk(writer, self.room, settings, self, now_ms)
         self._sessions: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -126,6 +130,7 @@ class Pipeline:
 
     async def observe(self, identity: Identity, request: ParsedRequest) -> None:
         """Takes in what a model request says: user's and system's words, tools' results."""
+        await self.conversations.observe(identity, request)
         await self.results.observe_texts(identity, request)
         await self.results.observe(identity, request.results)
 

@@ -11,6 +11,7 @@ from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Hold, HoldState
 from proxy.pipeline.judge import RulesInForce
 from proxy.pipeline.records import checkpoint_record, hold_record
+from proxy.pipeline.signals import reviewed
 from proxy.pipeline.waiting import WaitingRoom
 from proxy.settings import Settings
 
@@ -126,6 +127,7 @@ class HoldDesk:
             tx.checkpoint(
                 scope, by, self._now_ms(), sorted(self._in_force.rules.checkpoint_budgets)
             )
+        reviewed(tx, tuple(scopes), self._now_ms())
         emit(checkpoint_record(hold, tuple(scopes), by))
 
 

@@ -44,9 +44,12 @@ from proxy.model import (
 )
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.records import decision_record, hold_record
+from proxy.pipeline.signals import Watch, Who
 from proxy.pipeline.story import Story, StoryFacts
-from proxy.pipeline.texts import budget_text
+from proxy.pipeline.texts import budget_text, plain
+from proxy.policy.facts import InForce
 from proxy.policy.ruleset import Assessment, RuleSet
+from proxy.policy.signals import in_force, of_model_request
 from proxy.redact import redact
 from proxy.settings import Settings
 
@@ -79,9 +82,14 @@ class _Case:
     identity: Identity
     assessment: Assessment
     facts: StoryFacts
-    key: str
+    watch: Watch
+    asked: Asked
     rules_digest: str
     started_ns: int
+
+    @property
+    def key(self) -> str:
+        return self.asked.key
 
 
 def call_key(identity: Identity, call: Call, origin: str) -> str:
@@ -131,12 +139,22 @@ class Judge:
         started_ns = time.perf_counter_ns()
         rules = self._in_force.rules
         call, identity = asked.call, asked.identity
-        facts = self._story.facts(tx, identity, self._now_ms())
+        now_ms = self._now_ms()
+        facts = self._story.facts(tx, identity, now_ms)
+        watch = Watch(
+            tx, emit, Who(identity.session, facts.family, identity.agent, identity.human), now_ms
+        )
+        facts.in_force = in_force(watch.acting())
         if asked.effects is None:
             assessment = rules.assess(call, identity, asked.http, facts)
+            fresh = not rules.signals or tx.past_decision(asked.key) is None
+            if watch.take(rules, call, asked.http, identity, assessment, fresh=fresh):
+                facts.in_force = in_force(watch.acting())  # it is judged by what it set off itself
+                assessment = rules.assess(call, identity, asked.http, facts)
         else:
+            facts.in_force = of_model_request(facts.in_force)
             assessment = rules.assess_effects(call, identity, asked.effects, asked.reasons, facts)
-        case = _Case(call, identity, assessment, facts, asked.key, rules.digest, started_ns)
+        case = _Case(call, identity, assessment, facts, watch, asked, rules.digest, started_ns)
         step = self._account if asked.ran_already else self._decide
         return step(case, tx, emit)
 
@@ -201,7 +219,8 @@ class Judge:
             case, tx, now_ms, approved=approved, dry=not passes and not self._settings.shadow
         )
         made = reservation.made and passes  # a dry one only says that the budgets would not stop it
-        exceeded = tuple(_budget_reason(s) for s in reservation.states if s.exceeded)
+        scaled = case.facts.in_force
+        exceeded = tuple(_budget_reason(s, scaled) for s in reservation.states if s.exceeded)
         if not (approved and made):
             reasons = (*reasons, *exceeded)
         budgets = (*case.assessment.call_states, *reservation.states)
@@ -243,7 +262,7 @@ class Judge:
         reservation = self._reserve(case, tx, now_ms, unlimited=True)
         reasons = (
             *case.assessment.reasons,
-            *(_budget_reason(s) for s in reservation.states if s.exceeded),
+            *(_budget_reason(s, case.facts.in_force) for s in reservation.states if s.exceeded),
         )
         decision = Decision(
             Verdict.ALLOW,
@@ -374,6 +393,7 @@ class Judge:
             self._story.released(
                 tx, case.facts, case.call, case.identity, case.key, case.assessment
             )
+            case.watch.released(case.call, case.asked.http, case.assessment)
         if before is None:  # when a held call passes later, its hold's `used` record tells
             arguments: Json = redact(case.call.arguments)
             emit(
@@ -400,10 +420,14 @@ def _drift_reason(entry: Entry) -> Reason:
     return Reason("drift", text, Verdict.ALLOW)
 
 
-def _budget_reason(state: BudgetState) -> Reason:
+def _budget_reason(state: BudgetState, scaled: InForce) -> Reason:
+    text = budget_text(state)
+    if state.name in scaled.scales:
+        why = scaled.because[f"budget:{state.name}"]
+        text = f"{text} {why} Its limit is {plain(scaled.scales[state.name])} of what it was."
     return Reason(
         rule=state.name,
-        text=budget_text(state),
+        text=text,
         verdict=state.on_exceed,
         file=state.file,
         line=state.line,

@@ -3,12 +3,12 @@
 A tool's description is text that the model obeys, so a server that changes it after a human has looked
 ("rug pull") changes what the agent does. The first definition seen is pinned in the ledger, by server and
 tool; a later one that differs, and a tool that is new on a known server, become a `signal` record with
-what is different. Nothing is stopped by that here.
+what is different, and what the rules set in force for it (`signals.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from proxy.canonical import digest, sha256_hex
 from proxy.errors import CheckreinError
@@ -17,10 +17,12 @@ from proxy.ledger.writer import Emit
 from proxy.model import Identity, Json
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.records import signal_record
+from proxy.pipeline.signals import Happened, Watch, Who
 from proxy.redact import redact_text
 from proxy.wire.jsontext import decode_object, encode
 
 _FIELDS = ("title", "description", "inputSchema", "outputSchema", "annotations")
+_PAST = {"changed": "changed", "added": "been added"}
 _MOST_TOOLS = 4_096
 _SHOWN_CHARS = 2_000
 
@@ -48,6 +50,15 @@ async def pin_tools(
     complete = whole and not result.get("nextCursor")
 
     def pin(tx: Transaction, emit: Emit) -> None:
+        watch = Watch(tx, emit, Who.of(tx, identity), now_ms)
+
+        def tell(name: str, event: str, changes: Sequence[Json]) -> None:
+            text = f"the definition of {name} on {server} has {_PAST[event]}"
+            fields = {"event": event, "server": server, "tool": name}
+            happened = Happened("tools-changed", text, fields)
+            rules = pipeline.rules
+            watch.changed(rules, identity, happened, server=server, tool=name, changes=changes)
+
         pinned = tx.tool_pins(server)
         for name, (found, document) in seen.items():
             before = pinned.get(name)
@@ -57,10 +68,10 @@ async def pin_tools(
                 tx.pin_tool(server, name, found, document, now_ms)
             if before is not None:
                 changes = _changes(before[1], document)
-                emit(signal_record(identity, "tools-changed", server, name, "changed", changes))
+                tell(name, "changed", changes)
             elif pinned and whole:
                 changes = _changes(b"{}", document)
-                emit(signal_record(identity, "tools-changed", server, name, "added", changes))
+                tell(name, "added", changes)
         for name in pinned.keys() - seen.keys() if complete else ():
             tx.unpin_tool(server, name)
             emit(signal_record(identity, "tools-changed", server, name, "removed", []))

@@ -7,7 +7,9 @@ texts of reasons) here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from proxy.canonical import json_number
@@ -22,7 +24,7 @@ from proxy.model import (
     Reason,
 )
 from proxy.pipeline.decision import Decision
-from proxy.redact import redact_text
+from proxy.redact import redact, redact_text
 
 type Record = dict[str, Json]
 
@@ -125,23 +127,80 @@ def error_record(identity: Identity | None, where: str, text: str) -> Record:
     return {"type": "error", **who, "where": where, "error": text}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one rule has set in force: for whom ("call": this call alone), until when."""
+
+    name: str
+    actions: tuple[str, ...]
+    scope: str
+    until_ms: int | None
+
+
+def standing_record(standing: Standing) -> Record:
+    """`until` null: until a human's review, a freeze until it is thawed."""
+    return {
+        "name": standing.name,
+        "do": list(standing.actions),
+        "scope": standing.scope,
+        "until": None if standing.until_ms is None else _time(standing.until_ms),
+    }
+
+
 def signal_record(
-    identity: Identity,
+    identity: Identity | None,
     on: str,
-    server: str,
-    tool: str,
-    event: str,
-    changes: Sequence[Json],
+    server: str | None = None,
+    tool: str | None = None,
+    event: str | None = None,
+    changes: Sequence[Json] = (),
+    *,
+    text: str | None = None,
+    rules: Sequence[Standing] = (),
+    fields: Mapping[str, Json] | None = None,
+    session: str | None = None,
+    agent: str | None = None,
+    by: str = "checkrein",
 ) -> Record:
-    """Something that rules may act on; `changes` say what was, and what is. Redacted already."""
+    """Something that rules may act on, and what they have set in force for it.
+
+    `changes` say what was, and what is; redacted already. Without an identity, `session` and `agent`
+    say whom it is about, as far as that is known.
+    """
+    unknown: Record = {"session": session, "agent": agent, "trust": None}
     return {
         "type": "signal",
-        **_who(identity),
+        **(_who(identity) if identity is not None else unknown),
         "on": on,
         "server": server,
         "tool": tool,
         "event": event,
         "changes": list(changes),
+        "text": None if text is None else redact_text(text),
+        "rules": [standing_record(one) for one in rules],
+        "fields": None if fields is None else redact(dict(fields)),
+        "by": by,
+    }
+
+
+def freeze_record(
+    session: str,
+    agent: str | None,
+    event: str,
+    *,
+    by: str,
+    reason: str | None,
+    lifted: Sequence[str],
+) -> Record:
+    """A human has frozen a session, or thawed it; `lifted` are the signals that ended with that."""
+    return {
+        "type": "session",
+        "session": session,
+        "agent": agent,
+        "event": event,
+        "by": by,
+        "reason": None if reason is None else redact_text(reason),
+        "lifted": list(lifted),
     }
 
 
@@ -215,3 +274,12 @@ def _who(identity: Identity) -> Record:
 
 def _number(amount: Decimal | None) -> Json:
     return None if amount is None else json_number(amount)
+
+
+def _time(at_ms: int) -> str:
+    """A time as RFC 3339; one beyond all calendars is the last of them."""
+    try:
+        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        at = datetime.max.replace(tzinfo=UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
