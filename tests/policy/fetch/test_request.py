@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from proxy.model import Call, Identity, Json, Trust, Verdict
 from proxy.policy.fetch.hosts import host_of
-from proxy.policy.fetch.request import Request, is_metadata, is_private, read_request
+from proxy.policy.fetch.places import is_metadata, is_private
+from proxy.policy.fetch.request import Request, read_request
 from proxy.policy.ruleset import Assessment, RuleSet
 
 
