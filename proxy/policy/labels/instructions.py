@@ -39,11 +39,12 @@ _VERBS = (
     "|withdraw|refund|cancel|approve|accept|sign|register|enter|provide|go to|navigate|"
     "search|access|message|tell"
     "|notify|ask|contact|append|insert|store|save|append|disable|enable|revoke|export|"
-    "star|follow|subscribe|review"
+    "star|follow|subscribe|review|pass|paste|attach|reveal|"
+    "activate|approve|recommend"
 )
 _ORDER = re2.compile(
     (
-        "(?i)(?:^|[\\n.!?:;>*\u2022\"'(\\]|,-] *|\\b(?:please|kindly|must|should|"
+        "(?i)(?:^|[\\n>*\u2022(\\]|-] *|[.!?:;,]\\s+|\\b(?:please|kindly|must|should|"
         "need to|have to|needs to|can you|could you|would you|will you"
         "|just|then|and|also|first|now|immediately|you to|sure to|sure you|"
         "important to|required to|help me|help me to|asap|by|me to|urgently) )"
@@ -75,7 +76,7 @@ _OBJECT = re2.compile(
         "#[a-z][a-z0-9_-]{2,}|\\+[0-9]{8,}"
     ).encode()
 )
-_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|[。\uff01\uff1f]")
+_SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|</|[。\uff01\uff1f]")
 _REACH = 400  # characters from an order's verb to what it acts on
 _MAX_ORDERS = 40  # looked at in one passage
 

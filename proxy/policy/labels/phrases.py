@@ -64,6 +64,14 @@ FEATURES: tuple[Feature, ...] = (
             r"system prompt|guidelines|programming|training|guardrails|safety (?:rules|"
             r"guidelines|policy|policies)|(?:developer|system)(?:'s)? (?:message|"
             r"instructions|prompt|rules))",
+        r"\b(?:previous|prior|earlier|original|above|old|former|"
+            r"initial) (?:instructions?|prompts?|tasks?|directives?|rules|system prompt)"
+            r" (?:(?:were|was|are|is|have|has|"
+                r"had)(?: now)?(?: been)?) (?:just )?(?:a test|void|voided|invalid|wrong|"
+                r"outdated|obsolete|cancell?ed|revoked|superseded|replaced|expired|"
+                r"no longer|completed|nullified|rescinded|overridden)",
+        r"\b(?:follow|following|followed|given|using|got) the wrong (?:prompt|"
+            r"instructions?|task|system prompt)\b",
         r"(?:ignore|disregard|forget) (?:everything|anything|what(?:ever)?|"
             r"all (?:of )?(?:that|this|what))(?: (?:that|which))?(?: (?:was|is|has been|"
             r"you(?:'ve| have| were| are)?|i|they|he|she))?(?: (?:been|just))? ?(?:above|"
@@ -101,6 +109,14 @@ FEATURES: tuple[Feature, ...] = (
         r"(?:이전|위의|앞의)[^.]{0,12}(?:지시|명령|지침)[^.]{0,10}(?:무시|잊)",
     ), directed=True),
     Feature("new-task", 4, (
+        r"\b(?:instructions|directives|orders|task) (?:now )?follows? ?[:.]|\b(?:real|"
+            r"actual|true|new|updated) (?:instructions|task|orders) (?:are )?(?:as follows|"
+            r"below|follow)",
+        r"\bthe user (?:also )?(?:has|had|made|sent|left|wants) (?:an?|one|"
+            r"another) (?:additional|new|another|further|updated|more|second|"
+            r"follow-?up) (?:request|task|instruction|wish)",
+        r"\b(?:task|request|job) is (?:now |already )?(?:finished|complete|completed|"
+            r"done|over)[.!,;]? ?(?:next|new|now|your next|the next)\b",
         r"\b(?:your|the) (?:new|real|actual|true|only|updated|primary|next) (?:task|"
             r"goal|objective|mission|job|instructions?|role|purpose|directive)s? (?:is|are|"
             r"now|:)",
@@ -125,6 +141,11 @@ FEATURES: tuple[Feature, ...] = (
         r"novas? (?:instru\x{00e7}|tarefa)[^.:]{0,20}:|新(?:的)?(?:指令|任务|任務|指示)",
     ), directed=True),
     Feature("before-task", 4, (
+        r"\b(?:when|once|after) you(?:'re| are|'ve| have) (?:done|finished|read|"
+            r"completed?)? ?(?:reading|processing|summari[sz]ing|with)? ?(?:this|"
+            r"the (?:above|page|document|email|message|text))?,? (?:please |immediately |"
+            r"then |also )?(?:send|forward|transfer|email|upload|delete|call|invoke|execute|"
+            r"post|run)\b",
         r"\b(?:before|prior to) (?:you )?(?:(?:can|may|do|could|are able to|"
             r"start(?:ing)?|begin(?:ning)?|continu(?:e|ing)|proceed(?:ing)?(?: with| to)?|"
             r"solv(?:e|ing)|complet(?:e|ing)|perform(?:ing)?|finish(?:ing)?|answer(?:ing)?|"
@@ -139,7 +160,8 @@ FEATURES: tuple[Feature, ...] = (
             r"ed|ing)|finish(?:ed|ing)?|perform(?:ed|ing)?|that|"
             r"this)[^.\n]{0,40}(?:you (?:can|may|should) )?(?:continue|resume|solve|proceed|"
             r"return|go back|carry on)[^.\n]{0,30}(?:original|previous|main|user'?s?|the|"
-            r"your|initial) (?:task|request|question|query|job|that i gave|i gave|" r"instructions?)",
+            r"your|initial) (?:task|request|question|query|job|that i gave|i gave|"
+                r"instructions?)",
         r"\bthe (?:original |main )?(?:task|request|question|"
             r"instructions?) (?:that )?(?:i|the user|we|your user) (?:gave|assigned|asked|"
             r"sent|provided|requested|have given)",
@@ -166,35 +188,53 @@ FEATURES: tuple[Feature, ...] = (
             r"utente|attivit\x{00e0})",
         r"在(?:继续|完成|执行|回答)[^。]{0,12}(?:任务|請求|请求|问题)[^。]{0,4}(?:之前|前)",
     ), directed=True),
-    Feature("addressed", 4, (
+    Feature("addressed", 5, (
         r"(?:^|[.!?:>*] ?)"
-            + _MODEL + r" ?[,:] (?:please|you\b|kindly|i (?:need|want)|it'?s|before|first|now|do|your)",
-        r"\b(?:dear|hey|hi|hello|attention|note (?:to|for)|message (?:to|for)|"
-            r"instructions? (?:to|for)|notice (?:to|for)|reminder (?:to|for)|listen up|"
-            r"calling)[ ,:]{1,2}(?:all |any |the |you,? |this |my |every |other |" r"whichever )*"
+            + _MODEL + r" ?[,:] (?:please|you\b|kindly|i (?:need|want)|it'?s|before|first|now|do|"
+                r"your)",
+        r"\b(?:dear|hey|hi|hello|attention|listen up|calling)[ ,:]{1,2}(?:all |any |"
+            r"the |you,? |this |my |every |other |whichever )*"
             + _MODEL + r"(?: (?:reading|processing|parsing|that|who|which|summari[sz]ing|reviewing|"
             r"viewing|browsing|scanning|handling|working on|evaluating|using|accessing)\b|"
             r" ?[,:;!\x{2014}-]| only\b)",
+        r"\b(?:note|message|instructions?|notice|reminder) (?:to|for)[ ,:]{1,2}(?:all |"
+            r"any |the |you,? |this |my |every |other |whichever )*"
+            + _MODEL + r"(?: (?:reading|processing|parsing|that|who|which|summari[sz]ing|reviewing|"
+            r"viewing|browsing|scanning|handling|working on|evaluating|using|accessing)\b|"
+            r" ?[:;!\x{2014}-]| only\b)",
         r"\b(?:to|for|fao|@) ?(?:all |any |the |you,? |this |my |every |other |" r"whichever )*"
             + _MODEL + r" ?(?:reading|processing|parsing|that (?:is|are) reading|summari[sz]ing|"
             r"reviewing|viewing|browsing|scanning|handling|accessing|[:!]| only\b)",
         r"\bto you,? (?:the )?" + _MODEL + r"\b",
-        r"\b(?:you,? (?:the|an|my|as an?|as the)|if you(?:'re| are) (?:an?|the)|"
-            r"you are (?:an?|the|my) (?:helpful |powerful |intelligent |autonomous |" r"expert )*) ?"
+        r"\b(?:you,? (?:the|an|my|as an?|as the)|if you(?:'re| are|r) (?:an?|the|"
+            r"using an?)) ?(?:large )?"
             + _MODEL + r"\b",
         r"\bas an? (?:helpful |advanced |intelligent )?(?:"
             + _MODEL[3:-1] + r")[,]? (?:you|your|please|it is)\b",
         r"\b(?:"
-            + _MODEL[3:-1] + r") (?:(?:reading|processing|parsing|summari[sz]ing|reviewing|viewing|accessing|"
-            r"analy[sz]ing|handling) (?:this|the)|(?:must|should|shall|needs? to|has to|"
-            r"have to|is required to|are required to|is instructed to|are instructed to|"
-            r"will now) )",
+            + _MODEL[3:-1] + r"|"
+                + _AGENT[3:-1] + r"|(?:who|what)ever (?:is )?|automated (?:systems?|process(?:es)?|"
+                    r"tools?)) "
+            r"(?:is |are |that (?:is|are) |currently )?(?:reading|processing|parsing|"
+                r"summari[sz]ing|reviewing|viewing|accessing|"
+            r"analy[sz]ing|handling|scanning) (?:this|these|the (?:above|following|page|"
+                r"document|email|message|ticket|issue|text|file))",
+        r"\bif (?:an?|the|any) (?:"
+            + _MODEL[3:-1] + r") (?:is|reads|sees|processes|summari[sz]es|encounters)",
+    ), directed=True),
+    Feature("persona", 3, (
+        r"\byou are (?:an?|the|my) (?:helpful |powerful |intelligent |autonomous |" r"expert )*"
+            + _MODEL + r"\b",
+        r"\b(?:"
+            + _MODEL[3:-1] + r") (?:must|should|shall|needs? to|has to|have to|(?:is|are) (?:required|"
+            r"instructed) to|will now) ",
+        r"\bof this (?:ai |llm )?(?:agent|assistant|bot|model|ai)\b",
         r"\b(?:your|the) (?:ai|agent|model|assistant)(?:'s)? (?:system prompt|"
             r"instructions|programming|guidelines|context window|training)\b",
         r"\byour (?:system prompt|programming|context window|tool(?:s|box)? access|"
             r"function calls?)",
-        r"\bif (?:an?|the|any) (?:"
-            + _MODEL[3:-1] + r") (?:is|reads|sees|processes|summari[sz]es|encounters)",
+    ), directed=True),
+    Feature("addressed-in-translation", 4, (
         r"\b(?:ki|k\x{00fc}nstliche intelligenz|sprachmodell|ki-(?:assistent|agent|"
             r"modell))(?:en)?\b[^.]{0,40}(?:muss|m\x{00fc}ssen|soll|sollen|du|bitte|:)",
         r"(?:cher|ch\x{00e8}re|attention|\x{00e0} l')[^.]{0,12}(?:assistant|ia|agent|"
@@ -208,7 +248,8 @@ FEATURES: tuple[Feature, ...] = (
     ), directed=True),
     Feature("addressed-agent", 3, (
         r"(?:^|[.!?:>*] ?)"
-            + _AGENT + r" ?[,] (?:please|you\b|kindly|i (?:need|want)|it'?s|before|first|now|do|your)",
+            + _AGENT + r" ?[,] (?:please|you\b|kindly|i (?:need|want)|it'?s|before|first|now|do|"
+                r"your)",
         r"\b(?:dear|hey|hi|hello|attention|note (?:to|for)|message (?:to|for)|"
             r"instructions? (?:to|for)|notice (?:to|for)|reminder (?:to|for)|listen up|"
             r"calling)[ ,:]{1,2}(?:all |any |the |you,? |this |my |every |other |" r"whichever )*"
@@ -220,12 +261,14 @@ FEATURES: tuple[Feature, ...] = (
             r"reviewing|viewing|browsing|scanning|handling|accessing|[:!]| only\b)",
         r"\bto you,? (?:the )?" + _AGENT + r"\b",
         r"\b(?:you,? (?:the|an|my|as an?|as the)|if you(?:'re| are) (?:an?|the)|"
-            r"you are (?:an?|the|my) (?:helpful |powerful |intelligent |autonomous |" r"expert )*) ?"
+            r"you are (?:an?|the|my) (?:helpful |powerful |intelligent |autonomous |"
+                r"expert )*) ?"
             + _AGENT + r"\b",
         r"\bas an? (?:helpful |advanced |intelligent )?(?:"
             + _AGENT[3:-1] + r")[,]? (?:you|your|please|it is)\b",
         r"\b(?:"
-            + _AGENT[3:-1] + r") (?:(?:reading|processing|parsing|summari[sz]ing|reviewing|viewing|accessing|"
+            + _AGENT[3:-1] + r") (?:(?:reading|processing|parsing|summari[sz]ing|reviewing|viewing|"
+                r"accessing|"
             r"analy[sz]ing|handling) (?:this|the)|(?:must|should|shall|needs? to|has to|"
             r"have to|is required to|are required to|is instructed to|are instructed to|"
             r"will now) )",
@@ -261,6 +304,9 @@ FEATURES: tuple[Feature, ...] = (
         r"系统(?:消息|提示|指令)[\x{ff1a}:]|用户(?:已|要求|希望|授权)|这是(?:来自|我发)[^。]{0,10}(?:重要|消息)",
     ), directed=True),
     Feature("fake-turn", 4, (
+        r"\{\{[#~/]?(?:system|user|assistant)[~}]|\b(?:begin|start|"
+            r"end)(?:ning)?(?: of)? (?:admin|system|developer|priority|hidden|override|"
+            r"agent|ai) (?:note|message|instructions?|prompt|override|directive|block)",
         r"<\|(?:im_start|im_end|system|user|assistant|endoftext|end|eot_id|"
             r"start_header_id|begin_of_text)[^>]{0,20}\|>",
         r"\[/?inst\]|<</?sys>>|<start_of_turn>|<end_of_turn>",
@@ -356,6 +402,8 @@ FEATURES: tuple[Feature, ...] = (
             r"exactly )[\"']",
     ), directed=True),
     Feature("prompt-theft", 5, (
+        r"\b(?:reply|respond|answer) with[^.\n]{0,30}\b(?:system prompt|"
+            r"hidden instructions|initial instructions|conversation history)",
         r"\b(?:reveal|print|repeat|show|output|display|leak|tell me|give me|disclose|"
             r"dump|echo|write out|include|send|recite)[^.\n]{0,30}\b(?:your|the) (?:full |"
             r"entire |initial |original |hidden |exact )*(?:system prompt|system message|"
@@ -383,6 +431,9 @@ FEATURES: tuple[Feature, ...] = (
             r"into) your (?:long[- ]term |persistent |permanent )?memory\b",
     ), directed=True),
     Feature("role", 3, (
+        r"\b(?:disable|turn off|deactivate|suspend|remove) (?:all |any |your |the )*"
+            r"(?:(?:safety|security|content|moderation) (?:checks?|filters?|guidelines|rules|"
+            r"protocols?|restrictions?|measures)|guardrails)\b",
         r"\byou are (?:now|no longer|going to act as|about to (?:be|act|play|"
             r"immerse)) (?:an?|in|dan|acting|the|my|bound|required|operating|free|playing|"
             r"(?:un)?restricted)\b",
@@ -403,6 +454,16 @@ FEATURES: tuple[Feature, ...] = (
         r"\bthe user (?:has|have|had|wants?|would like|asked|asks|requested|requires?|"
             r"needs?|authori[sz]ed|approved|already|expects?|instructed|is asking|also|"
             r"agreed|consented|confirmed)\b",
+    )),
+    Feature("before-weak", 2, (
+        r"\b(?:before|prior to) (?:continuing|proceeding|answering|responding|replying|"
+            r"you (?:continue|proceed|answer|respond|reply))\b",
+    ), directed=True),
+    Feature("steers-user", 2, (
+        r"\b(?:make|have|get|let|tell|ask|convince|persuade|urge|inform|instruct|"
+            r"direct) (?:the |your )users? (?:to |that |into )?\w",
+        r"\b(?:do not|don't|never) (?:tell|mention|inform|say|"
+            r"reveal)[^.\n]{0,20}\b(?:any ?one|any ?body|this to)\b",
     )),
     Feature("duty", 1, (
         r"\byou (?:must|have to|are required to|need to|are obliged to|shall|"
