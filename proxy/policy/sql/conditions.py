@@ -60,7 +60,7 @@ def _always(node: exp.Expr) -> bool:
         return _at_most_zero(node.left)
     if isinstance(node, _PATTERNS):
         pattern = node.expression
-        return isinstance(pattern, exp.Literal) and not set(pattern.name) - set("%*.^$")
+        return isinstance(pattern, exp.Literal) and not set(pattern.name) - set("%_*.^$")
     return False
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
-_DEFAULT_SCHEMAS = frozenset({"public", "dbo", "main"})
+_DEFAULT_SCHEMAS = frozenset({"public", "dbo", "main", "pg_catalog"})
 
 
 def listed(words: str) -> frozenset[str]:

@@ -62,6 +62,10 @@ _STACKED = listed(
 _PIECE = re.compile(r"\[[^\]]*\]|\"[^\"]*\"|'[^']*'|[\w@#$]+|\S")
 
 
+_BY_WORDS = (exp.Command, exp.Transaction, exp.Commit, exp.Rollback)
+"""Trees that show less than the words: `START SLAVE` is a transaction to the parser."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What one way of reading gives; `broken`: by its grammar, the database would refuse it too."""
@@ -187,7 +191,7 @@ def _statement(piece: list[Token], text: str, dialect: str, depth: int) -> list[
     found: list[Statement] | None = None
     try:
         tree = _parse(piece, text, dialect)
-        if tree is not None and not isinstance(tree, exp.Command):
+        if tree is not None and not isinstance(tree, _BY_WORDS):
             found = read_tree(tree)
     except _FAULTS:
         found = None

@@ -14,6 +14,9 @@ from proxy.policy.sql.conditions import bounds
 from proxy.policy.sql.names import aliases, table_name, tables_read
 from proxy.policy.sql.statement import Statement
 
+_ADVERBS = frozenset({"top", "low_priority", "quick", "ignore"})
+"""`DELETE TOP (10) FROM t`, `DELETE QUICK FROM t`: words that the parser takes for tables."""
+
 WRITES = (
     exp.Insert,
     exp.Update,
@@ -66,7 +69,7 @@ def with_reads(statement: Statement, root: exp.Expr, written: list[exp.Table]) -
 def targets_of(root: exp.Expr) -> list[exp.Table]:
     """Returns the tables that a write changes."""
     if isinstance(root, exp.Delete):
-        chosen = [t for t in root.args.get("tables") or () if t.name.lower() != "top"]
+        chosen = [t for t in root.args.get("tables") or () if t.name.lower() not in _ADVERBS]
         own = table_of(root.this)
         by_alias = aliases(root) if chosen else {}
         return [by_alias.get(t.name.lower(), t) for t in chosen] or own

@@ -87,13 +87,17 @@ def _truncate(root: exp.Expr) -> list[Statement]:
 def _create(root: exp.Expr) -> list[Statement]:
     kind = str(root.args.get("kind") or "").lower()
     written = targets_of(root)
+    place = root.find(exp.LocationProperty, exp.Clone)
     made = Statement(
         "create",
         names_of(written),
         object=kind,
         drops=bool(root.args.get("replace")),
-        has_limit=False,
+        to_file=isinstance(place, exp.LocationProperty),
+        from_file=isinstance(place, exp.LocationProperty),
     )
+    if kind == "table" and root.find(exp.ExecuteAsProperty, exp.Command) is not None:
+        return [made, opaque("it is filled by what was prepared before")]
     return with_reads(made, root, written) if kind not in _NOT_TABLES else [made]
 
 
@@ -205,7 +209,16 @@ def _call(root: exp.Expr) -> list[Statement]:
 
 
 def _set(root: exp.Expr) -> list[Statement]:
-    names = [i.this.this.name.lower() for i in root.expressions if isinstance(i.this, exp.Binary)]
+    names = []
+    for item in root.expressions:
+        if isinstance(item.this, exp.Binary):
+            whole = str(item.args.get("kind") or "").upper() in (
+                "GLOBAL",
+                "PERSIST",
+                "PERSIST_ONLY",
+            )
+            whole = whole or "global" in item.this.this.sql().lower()
+            names.append(("global " if whole else "") + item.this.this.name.lower())
     made = Statement("set", object=", ".join(filter(None, names)))
     query = root.find(exp.Select)
     return [made] if query is None else [made, *(s.as_nested() for s in read_select(query))]
@@ -287,7 +300,6 @@ _KINDS: tuple[tuple[tuple[type[exp.Expr], ...], Callable[[exp.Expr], list[Statem
     ((exp.Copy,), _copy),
     ((exp.Execute, exp.ExecuteSql), _call),
     ((exp.Set,), _set),
-    ((exp.Transaction, exp.Commit, exp.Rollback), _plain("transaction")),
     ((exp.Pragma,), _pragma),
     ((exp.Describe,), _describe),
     ((exp.Show, exp.ListStage), _plain("show")),

@@ -29,7 +29,7 @@ _VERB = re.compile(
 _MODIFIERS = listed(
     "OR REPLACE TEMP TEMPORARY UNIQUE MATERIALIZED EXTERNAL TRANSIENT VOLATILE UNLOGGED GLOBAL LOCAL "
     "PUBLIC PRIVATE SECURE FORCE EDITIONABLE NONEDITIONABLE TRUSTED PROCEDURAL CLUSTERED NONCLUSTERED "
-    "FULLTEXT SPATIAL RECURSIVE CONSTRAINT AGGREGATE HYBRID DYNAMIC ICEBERG EVENT SERVER_"
+    "FULLTEXT SPATIAL RECURSIVE CONSTRAINT HYBRID DYNAMIC ICEBERG"
 )
 _SKIP = listed(
     "IF NOT EXISTS CONCURRENTLY ONLY FOR TABLE TABLES MATERIALIZED VIEW FULL FREEZE VERBOSE"
@@ -39,11 +39,15 @@ _POWERS = listed(
     "SUPERUSER CREATEDB CREATEROLE REPLICATION BYPASSRLS LOGIN PASSWORD IDENTIFIED ADMIN ADD SYSADMIN "
     "MEMBER OWNER"
 )
+_GUARDS = frozenset({"OWNER", "SECURITY", "DISABLE", "ENABLE", "AUTHORIZATION"})
+"""ALTER TABLE … OWNER TO, … DISABLE ROW LEVEL SECURITY, … DISABLE TRIGGER: who may, not what is."""
+_DEFINED = frozenset({"PROCEDURE", "FUNCTION", "TRIGGER", "EVENT", "VIEW"})
 _TRANSACTION = listed(
     "BEGIN START COMMIT ROLLBACK SAVEPOINT RELEASE END ABORT TRANSACTION TRAN WORK TO AND CHAIN NO "
     "READ WRITE ONLY ISOLATION LEVEL SERIALIZABLE REPEATABLE COMMITTED UNCOMMITTED IMMEDIATE DEFERRED "
     "EXCLUSIVE DEFERRABLE NOT WITH CONSISTENT SNAPSHOT PREPARED CONCURRENT"
 )
+_NAMES_TRANSACTION = listed("SAVEPOINT RELEASE TO TRAN TRANSACTION PREPARED")
 _MAINTENANCE = listed(
     "VACUUM ANALYZE ANALYSE REINDEX CLUSTER CHECKPOINT LOCK UNLOCK OPTIMIZE FLUSH REFRESH CHECK REPAIR "
     "CHECKSUM DISCARD MSCK CACHE UNCACHE"
@@ -93,9 +97,19 @@ def read_words(code: str, read: Reader) -> list[Statement] | None:
         made = Statement("maintenance", named, object=verb.lower())
         return [replace(made, to_file=True) if _has(words, "INTO") else made]
     if verb in ("BEGIN", "START", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "END", "ABORT"):
-        odd = [w for w in words if w.upper() not in _TRANSACTION and w not in ",'\""]
-        return [Statement("transaction")] if len(odd) <= 1 else None
+        return [Statement("transaction")] if _is_transaction(words) else None
     return None
+
+
+def _is_transaction(words: list[str]) -> bool:
+    """A name may follow SAVEPOINT, TO and the like; START SLAVE and BEGIN NOT ATOMIC are no transaction."""
+    upper = [word.upper() for word in words]
+    if upper[0] == "START" and upper[1:2] != ["TRANSACTION"]:
+        return False
+    return all(
+        word in _TRANSACTION or word == "," or before in _NAMES_TRANSACTION
+        for before, word in zip(["", *upper], upper, strict=False)
+    )
 
 
 def _explain(text: str, words: list[str], read: Reader) -> list[Statement]:
@@ -157,9 +171,16 @@ def _set(text: str, words: list[str], read: Reader) -> list[Statement]:
     named = [w.lower() for w in words[1:4] if re.fullmatch(r"[\w@.]+", w)]
     if named[:2] == ["session", "authorization"]:
         return [Statement("set", object="session authorization")]
-    if named[:1] and named[0] in ("session", "local", "global", "persist"):
+    if words[0].upper() == "RESET" and named[:1] and named[0] in _SERVERS_OWN:
+        return [Statement("other", object="server")]
+    if named[:1] and named[0] in ("global", "persist", "persist_only"):
+        return [Statement("set", object=" ".join(["global", *named[1:2]]))]
+    if named[:1] and named[0] in ("session", "local"):
         named = named[1:]
     return [Statement("set", object=named[0] if named else "")]
+
+
+_SERVERS_OWN = frozenset({"master", "slave", "replica", "binary"})
 
 
 def _define(text: str, words: list[str], read: Reader) -> list[Statement]:
@@ -168,6 +189,10 @@ def _define(text: str, words: list[str], read: Reader) -> list[Statement]:
     at = 1
     while at < len(words) and words[at].upper() in _MODIFIERS:
         at += 1
+    if at < len(words) and words[at].upper() == "DEFINER":  # MySQL: DEFINER = `root`@`%` PROCEDURE
+        at = next((i for i, w in enumerate(words) if i > at and w.upper() in _DEFINED), at)
+    if _has(words[at : at + 1], "EVENT") and _has(words[at + 1 : at + 2], "TRIGGER"):
+        at += 1
     thing = words[at].lower() if at < len(words) else ""
     if thing == "default" and _has(words, "PRIVILEGES"):
         given = "grant" if _has(words, "GRANT") else "revoke"
@@ -175,14 +200,15 @@ def _define(text: str, words: list[str], read: Reader) -> list[Statement]:
     if thing == "system" or thing == "session":
         return [Statement("set", object=thing)]
     names = _named(words, at + 1)
-    powers = tuple(word.lower() for word in map(str.upper, words) if word in _POWERS)
+    known = _POWERS if thing in _ROLES else _GUARDS
+    powers = tuple(word.lower() for word in map(str.upper, words[at + 1 :]) if word in known)
     return [
         Statement(
             verb,
             names,
             object=thing,
             drops=verb == "drop" or any(_has(words, w) for w in ("DROP", "PURGE")),
-            privileges=tuple(dict.fromkeys(powers)) if thing in _ROLES else (),
+            privileges=tuple(dict.fromkeys(powers)),
             grantee=", ".join(names) if thing in _ROLES else "",
         )
     ]

@@ -68,6 +68,19 @@ CASES = [
     ("SELECT 1; DROP TABLE x", "hold", ["schema.drop x sql"]),
     ("WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d", "hold", None),
     ("NOTIFY a, 'b'", "hold", []),
+    ("ALTER TABLE t OWNER TO bob", "hold", ["identity.grant t sql"]),
+    ("ALTER TABLE t DISABLE ROW LEVEL SECURITY", "hold", ["identity.grant t sql"]),
+    ("DROP POLICY p ON t", "hold", ["identity.revoke p sql"]),
+    ("CREATE TRIGGER a AFTER INSERT ON t EXECUTE FUNCTION f()", "hold", None),
+    ("CREATE SERVER s FOREIGN DATA WRAPPER x", "hold", ["code.exec s sql stored-code"]),
+    ("CREATE FOREIGN TABLE f (a int) SERVER s OPTIONS (program 'x')", "hold", None),
+    ("ALTER SYSTEM SET archive_command = 'x'", "hold", ["identity.grant system sql"]),
+    ("SET search_path TO a", "allow", ["config.change search_path sql"]),
+    ("UPDATE pg_catalog.pg_authid SET rolsuper = true WHERE rolname = 'x'", "hold", None),
+    ("SELECT * FROM pg_shadow", "hold", ["data.query pg_shadow", "data.read.secret pg_shadow sql"]),
+    ("CREATE TABLE t AS EXECUTE p", "hold", None),
+    ("VACUUM orders", "allow", []),
+    ("EXPLAIN ANALYZE SELECT lo_export(1, '/x')", "hold", None),
     ("", "hold", []),
     ("-- SELECT 1", "hold", []),
 ]
@@ -79,6 +92,33 @@ def test_what_the_pack_says(sql: str, said: str, made: list[str] | None) -> None
     assert verdict(found) == said, found.reasons
     if made is not None:
         assert effects(found) == made
+
+
+@pytest.mark.parametrize(
+    ("tool", "sql", "said"),
+    [
+        ("mysql_query", "SET GLOBAL general_log_file = '/x'", "hold"),
+        ("mysql_query", "SET @@global.general_log = 1", "hold"),
+        ("mysql_query", "SELECT * FROM mysql.user", "hold"),
+        ("mysql_query", "START SLAVE", "hold"),
+        ("mysql_query", "CREATE DEFINER=root PROCEDURE p() SELECT 1", "hold"),
+        ("mysql_query", "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO DELETE FROM t", "hold"),
+        ("mysql_query", "SELECT 1 /*!50000 ; DROP TABLE x */", "hold"),
+        ("mysql_query", "SELECT * FROM orders WHERE id = 7", "allow"),
+        ("write_query", "UPDATE sqlite_master SET sql = 'x' WHERE name = 't'", "hold"),
+        ("write_query", "VACUUM INTO '/x'", "hold"),
+        ("write_query", "INSERT INTO t (a) VALUES (1)", "allow"),
+        ("read_query", "PRAGMA table_info(t)", "allow"),
+        ("read_query", "ATTACH DATABASE '/x' AS y", "hold"),
+        ("execute_sql", "SELECT name FROM t WHERE a = 'it''s' LIMIT 3", "allow"),
+        ("execute_sql", "EXEC xp_cmdshell 'dir'", "block"),
+        ("execute_sql", "SELECT 1 DROP TABLE x", "hold"),
+        ("run_bigquery", "SELECT * FROM `p.d.t` WHERE a = 1", "allow"),
+        ("snowflake_query", "COPY INTO 's3://x' FROM t", "hold"),
+    ],
+)
+def test_what_the_pack_says_of_other_databases(tool: str, sql: str, said: str) -> None:
+    assert verdict(assess(tool, {"query": sql})) == said
 
 
 @pytest.mark.parametrize(
