@@ -75,6 +75,11 @@ class Trail:
                 before = columns.pop(key, "")
                 together.append(before + run)
                 columns[key] = (before + run)[-TAIL_CHARS:]
+                if run.isdecimal() and 2 <= len(run) <= 3:  # a character code, perhaps
+                    key = f"#{key}"
+                    codes = f"{columns.pop(key, '')} {run}".strip()
+                    together.append(codes)
+                    columns[key] = codes[-TAIL_CHARS:]
             if len(runs) == 1:
                 every.extend(runs)
             key = f"={tool}\0{name}"
