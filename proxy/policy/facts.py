@@ -59,7 +59,7 @@ class InForce:
     frozen: str | None = None  # why everything is stopped
     scales: dict[str, Decimal] = field(default_factory=dict)  # budget: factor, 0 to 1
     raised: frozenset[str] = frozenset()  # gates that are one verdict stricter
-    holds: tuple[tuple[str, Verdict, str], ...] = ()  # (kind glob, verdict, why)
+    holds: tuple[tuple[str, Verdict, str, str], ...] = ()  # (kind glob, verdict, why, signal)
     because: dict[str, str] = field(default_factory=dict)  # "budget:NAME" or "gate:NAME": why
 
 

@@ -318,9 +318,9 @@ class RuleSet:
                 missing = require.judge(act.effect, act.scope, facts, *stated)
                 if missing is not None:
                     reasons.append(missing)
-        for pattern, verdict, why in in_force.holds:
+        for pattern, verdict, why, signal in in_force.holds:
             if any(fnmatchcase(kind, pattern) for kind in kinds or ("",)):
-                reasons.append(Reason("signal", why, verdict))
+                reasons.append(Reason(signal, why, verdict))
         advances = self._walk(call, acts, facts, reasons)
         charged = tuple(self._charge(act, identity, reasons, in_force.scales) for act in acts)
         per_call = [(act.effect, self._call_budgets(act)) for act in acts]

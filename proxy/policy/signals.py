@@ -125,7 +125,7 @@ def in_force(acting: Iterable[Acting]) -> InForce:
     frozen: str | None = None
     scales: dict[str, Decimal] = {}
     raised: set[str] = set()
-    holds: dict[tuple[str, Verdict], str] = {}
+    holds: dict[tuple[str, Verdict], Acting] = {}
     because: dict[str, str] = {}
     for one in acting:
         for action in one.actions:
@@ -139,8 +139,10 @@ def in_force(acting: Iterable[Acting]) -> InForce:
                 raised.add(action.name)
                 because.setdefault(f"gate:{action.name}", one.why)
             else:
-                holds.setdefault((action.name, _VERDICTS[action.verb]), one.why)
-    listed = tuple((pattern, verdict, why) for (pattern, verdict), why in holds.items())
+                holds.setdefault((action.name, _VERDICTS[action.verb]), one)
+    listed = tuple(
+        (pattern, verdict, one.why, one.name) for (pattern, verdict), one in holds.items()
+    )
     return InForce(frozen, scales, frozenset(raised), listed, because)
 
 

@@ -113,7 +113,7 @@ def test_the_strictest_of_all_in_force_wins() -> None:
         "C.",
         {"pays": Decimal(0)},
         frozenset({"g"}),
-        (("money.*", Verdict.HOLD, "B."), ("money.*", Verdict.BLOCK, "C.")),
+        (("money.*", Verdict.HOLD, "B.", "b"), ("money.*", Verdict.BLOCK, "C.", "c")),
         {"budget:pays": "B.", "gate:g": "A."},
     )
 
@@ -183,7 +183,7 @@ def test_a_hold_on_every_call_is_not_about_model_requests() -> None:
     found = of_model_request(
         in_force([Acting("x", (Action("hold", "*"), Action("hold", "spend")), "W.")])
     )
-    assert [pattern for pattern, _, _ in found.holds] == ["spend"]
+    assert [hold[0] for hold in found.holds] == ["spend"]
 
 
 def test_entries_without_a_name_are_named_apart() -> None:
