@@ -1,23 +1,25 @@
 """A ledger's writer that runs each job at once, in the caller's thread.
 
 What belongs here: the stand-in for `LedgerWriter`. Jobs, transactions and their order are the
-proxy's; what is left out is the queue, the thread and the decision log: records are kept in `records`
+proxy's; what is left out is the queue and the thread. Records go to a sink where there is one, and are kept
 until somebody takes them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from proxy.ledger.store import Store
-from proxy.ledger.writer import Job, LedgerWriter, Record
+from proxy.ledger.writer import Job, LedgerWriter, Record, Sink
 
 
 class InstantWriter(LedgerWriter):
     """Runs jobs on a store, each in a transaction of its own."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, sink: Sink | None = None) -> None:
         self._store = store
+        self._sink = sink if sink is not None else _nowhere
         self._kept: list[Record] = []
 
     def submit[T](self, job: Job[T]) -> Future[T]:
@@ -43,5 +45,11 @@ class InstantWriter(LedgerWriter):
         records: list[Record] = []
         with self._store.transaction() as transaction:
             result = job(transaction, records.append)
+            if records:
+                self._sink(records)
         self._kept += records
         return result
+
+
+def _nowhere(_: Sequence[Record]) -> None:
+    return None

@@ -23,37 +23,47 @@ _PRINTS_KEY = b"a rehearsal hides nothing from anybody"
 """The key of fingerprints: a fixed one, so that the same input gives the same answer."""
 
 
-class _MemoryConnection(Connection):
-    """A connection to a database of its own, in memory."""
+class _OwnConnection(Connection):
+    """A connection to a database of its own, in memory, or in a file without a name."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, spills: bool) -> None:
         self.path = _NAME
         self.lock = threading.RLock()
         self._lost = False
-        self._db = _open()
-        self._db.deserialize(_empty())
+        if spills:
+            self._db = _open("")
+            _fill(self._db)
+        else:
+            self._db = _open(":memory:")
+            self._db.deserialize(_empty())
 
 
 class ThrowawayStore(SqliteStore):
     """A `store.Store` that ends with the process, or earlier."""
 
-    def __init__(self) -> None:
-        self._connection = _MemoryConnection()
+    def __init__(self, *, spills: bool = False) -> None:
+        """`spills`: it may become large; SQLite then moves what it does not need to a temporary file."""
+        self._connection = _OwnConnection(spills=spills)
         self._transaction = SqliteTransaction(self._connection)
 
 
-def _open() -> sqlite3.Connection:
+def _open(name: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        ":memory:", isolation_level=None, check_same_thread=False, cached_statements=256
+        name, isolation_level=None, check_same_thread=False, cached_statements=256
     )
+
+
+def _fill(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA synchronous = OFF")
+    migrate(database, _NAME)
+    database.execute("INSERT INTO state_keys VALUES ('prints', ?)", (_PRINTS_KEY,))
 
 
 @cache
 def _empty() -> bytes:
-    database = _open()
+    database = _open(":memory:")
     try:
-        migrate(database, _NAME)
-        database.execute("INSERT INTO state_keys VALUES ('prints', ?)", (_PRINTS_KEY,))
+        _fill(database)
         return database.serialize()
     finally:
         database.close()

@@ -22,8 +22,10 @@ from typing import Any, Self
 
 from proxy.canonical import digest
 from proxy.errors import CheckreinError
+from proxy.ledger.writer import Sink
 from proxy.model import (
     Call,
+    Effect,
     Hold,
     HttpCall,
     Identity,
@@ -37,7 +39,7 @@ from proxy.model import (
 )
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
-from proxy.pipeline.judge import call_key
+from proxy.pipeline.judge import Asked, call_key
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.instant import InstantWriter
 from proxy.rehearsal.ledger import ThrowawayStore
@@ -87,9 +89,26 @@ class Rehearsal:
     """Rules, tried. Close it, or use it as a context manager."""
 
     def __init__(
-        self, rules: RuleSet, *, settings: Settings = _SETTINGS, started_at_ms: int = START_MS
+        self,
+        rules: RuleSet,
+        *,
+        settings: Settings = _SETTINGS,
+        started_at_ms: int = START_MS,
+        spills: bool = False,
+        sink: Sink | None = None,
     ) -> None:
+        """Opens an empty ledger.
+
+        Args:
+            rules: the rule set.
+            settings: how long holds, approvals and reservations last.
+            started_at_ms: where the clock begins.
+            spills: many sessions share the ledger, it may outgrow memory.
+            sink: where the decision log's records go, `DecisionLog.append` for one.
+        """
+        self._sink = sink
         self.rules = rules
+        self._spills = spills
         self.settings = settings
         self._started_at_ms = started_at_ms
         self._loop = asyncio.new_event_loop()
@@ -113,7 +132,7 @@ class Rehearsal:
 
     def _open(self, started_at_ms: int) -> None:
         self.now_ms = started_at_ms
-        self._writer = InstantWriter(ThrowawayStore())
+        self._writer = InstantWriter(ThrowawayStore(spills=self._spills), self._sink)
         self.pipeline = Pipeline(self.rules, self._writer, self.settings, lambda: self.now_ms)
         self._conversations: dict[tuple[str, str], Conversation] = {}
         self._numbers = 0
@@ -128,11 +147,17 @@ class Rehearsal:
         human: str | None = None,
         parent: str | None = None,
         trust: Trust = Trust.CREDENTIAL,
+        agent_trust: Trust | None = None,
     ) -> Conversation:
-        """Returns the conversation of a session and agent, a new one when it is first asked for."""
+        """Returns the conversation of a session and agent, a new one when it is first asked for.
+
+        `trust` is what the session's name is worth, and the agent's, unless `agent_trust` says.
+        """
         found = self._conversations.get((name, agent))
         if found is None:
-            identity = Identity(name, agent, trust, trust, human, parent)
+            identity = Identity(
+                name, agent, trust, trust if agent_trust is None else agent_trust, human, parent
+            )
             found = self._conversations[name, agent] = Conversation(self, identity)
             self.finish(self.pipeline.see_session(identity, BY))
         return found
@@ -182,11 +207,24 @@ class Rehearsal:
         return self._numbers
 
     def decide(
-        self, conversation: Conversation, call: Call, key: str, http: HttpCall | None = None
+        self,
+        conversation: Conversation,
+        call: Call,
+        key: str,
+        http: HttpCall | None = None,
+        *,
+        costs: Sequence[Effect] | None = None,
     ) -> Judged:
-        """Judges a call as the proxy does."""
+        """Judges a call as the proxy does; `costs` are the effects of a model request."""
+        asked = Asked(
+            call, conversation.identity, key, http, costs, ran_already=call.executor == "provider"
+        )
         self._writer.take_records()
-        decision = self.finish(self.pipeline.decide(call, conversation.identity, key, http))
+        try:
+            decision = self.finish(self._decide(asked))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the proxy refuses the call
+            text = f"checkrein could not judge this call: {type(error).__name__}"
+            decision = Decision(Verdict.BLOCK, call, (Reason("error", text, Verdict.BLOCK),))
         effects: tuple[Mapping[str, Json], ...] = ()
         for record in self._writer.take_records():
             if record["type"] == "decision":
@@ -194,6 +232,16 @@ class Rehearsal:
         if decision.verdict is Verdict.HOLD and decision.hold is not None:
             self.pending.append(decision.hold)
         return Judged(conversation, call, key, decision, effects, http)
+
+    async def _decide(self, asked: Asked) -> Decision:
+        pipeline = self.pipeline
+        if asked.ran_already:
+            decision = await pipeline.judge.decide(asked)
+            await pipeline.results.commit(asked.key, "provider")
+            return decision
+        return await pipeline.decide(
+            asked.call, asked.identity, asked.key, asked.http, effects=asked.effects
+        )
 
 
 class Conversation:
@@ -270,6 +318,11 @@ class Conversation:
         if call.id is not None:
             call = replace(call, id=f"call_{self._rehearsal.number()}")
         return self.calls([call])[0]
+
+    def approved(self, judged: Judged) -> Judged:
+        """A human says yes while the call waits: it goes on, and is not made again."""
+        self._rehearsal.approve(judged.decision.hold)
+        return self._rehearsal.decide(self, judged.call, judged.key, judged.http)
 
     def http(
         self,
