@@ -46,7 +46,7 @@ _ORDER = re2.compile(
     (
         "(?i)(?:^|[\\n>*\u2022(\\]|-] *|[.!?:;,]\\s+|\\b(?:please|kindly|must|should|"
         "need to|have to|needs to|can you|could you|would you|will you"
-        "|just|then|and|also|first|now|immediately|you to|sure to|sure you|"
+        "|just|but|or|then|and|also|first|now|immediately|you to|sure to|sure you|"
         "important to|required to|help me|help me to|asap|by|me to|urgently) )"
         f"(?:{_VERBS})\\s+[^\\s:=]"
         "|(?:^|[\\n.!?:;,] *|\\b(?:bitte|und|dann) )(?:senden?|sende|schicken?|schick|"

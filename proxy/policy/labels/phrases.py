@@ -55,6 +55,16 @@ _DROP = (
 
 FEATURES: tuple[Feature, ...] = (
     Feature("override", 6, (
+        r"(?:ignore|disregard|forget) (?:the |this |all of the )?(?:document|text|page|"
+            r"email|message|content|article|rest)s? (?:above|before)\b",
+        r"\b(?:everything|anything|all) (?:that )?you (?:were|have been|had been|"
+            r"'ve been) (?:told|asked|given|instructed)[^.\n]{0,30}(?:outdated|wrong|void|"
+            r"invalid|irrelevant|obsolete|a lie|no longer)",
+        r"(?:ignore|disregard|forget) (?:everything |anything |whatever |what |"
+            r"all )(?:that )?(?:the |your )(?:human|user|owner|operator|developer|"
+            r"person)s? (?:has |had |have )?(?:ever )?(?:said|told|asked|instructed|gave|"
+            r"given|wants?|wrote)",
+        r"(?:忽略|无视|不要理会)[^。]{0,6}用户|不要(?:遵循|听从|执行)[^。]{0,8}(?:指令|指示|用户)",
         _DROP + r" ?(?:(?:all|any|every|everything|each|of|the|your|these|those|this|that|"
             r"user's|entire|whole|and|completely) ?){0,4}"
             + _PREV + r" ?(?:(?:and|or|set of|user|system|safety|security|given) ?){0,3}" + _RULES,
@@ -109,6 +119,9 @@ FEATURES: tuple[Feature, ...] = (
         r"(?:이전|위의|앞의)[^.]{0,12}(?:지시|명령|지침)[^.]{0,10}(?:무시|잊)",
     ), directed=True),
     Feature("new-task", 4, (
+        r"\b(?:your|the) (?:new|real|actual|true|only|one|"
+            r"sole)(?: and only)? (?:assignment|order|request|duty)s? (?:is|are|now|:)|"
+            r"\bnew orders ?:",
         r"\b(?:instructions|directives|orders|task) (?:now )?follows? ?[:.]|\b(?:real|"
             r"actual|true|new|updated) (?:instructions|task|orders) (?:are )?(?:as follows|"
             r"below|follow)",
@@ -130,7 +143,7 @@ FEATURES: tuple[Feature, ...] = (
             r"command|order|directive|task)s?\b",
         r"\bnew instructions? (?:from|for|received|follows?)\b",
         r"\bfollow (?:these|the following|my|this|the new) (?:new )?(?:instructions?|"
-            r"steps|commands?) (?:instead|now|immediately|exactly|first|only|carefully|" r"before)",
+            r"steps|commands?) (?:instead|now|immediately|exactly|first|only|carefully|before)",
         r"\bi have (?:a|an) (?:new|more important|additional|urgent) (?:task|request|instruction)",
         r"\b(?:updated|changed|revised) (?:my|the|your) (?:request|mind|task|instructions|goal)\b",
         r"(?:neue|aktualisierte|wichtige) (?:system)?(?:anweisung|instruktion|"
@@ -141,6 +154,14 @@ FEATURES: tuple[Feature, ...] = (
         r"novas? (?:instru\x{00e7}|tarefa)[^.:]{0,20}:|新(?:的)?(?:指令|任务|任務|指示)",
     ), directed=True),
     Feature("before-task", 4, (
+        r"\b(?:resume|return to|go back to|carry on with|continue with) (?:the|"
+            r"your) (?:original|main|previous|user'?s?|initial) (?:task|request|job|work|"
+            r"question)",
+        r"\bwhile you(?:'re| are)? (?:work(?:ing)? on|do(?:ing)?|handl(?:e|ing)|"
+            r"process(?:ing)?) (?:this|that|it|the)\b",
+        r"\b(?:then|and|afterwards?) (?:you (?:can|may) )?(?:continue|proceed|resume|"
+            r"go on|carry on|go back)(?: with| to)? (?:your|the) (?:\w+ )?(?:tasks?|request|"
+            r"job|assignment)\b",
         r"\b(?:when|once|after) you(?:'re| are|'ve| have) (?:done|finished|read|"
             r"completed?)? ?(?:reading|processing|summari[sz]ing|with)? ?(?:this|"
             r"the (?:above|page|document|email|message|text))?,? (?:please |immediately |"
@@ -189,6 +210,8 @@ FEATURES: tuple[Feature, ...] = (
         r"在(?:继续|完成|执行|回答)[^。]{0,12}(?:任务|請求|请求|问题)[^。]{0,4}(?:之前|前)",
     ), directed=True),
     Feature("addressed", 5, (
+        r"(?:^|[.!?>*#] ?)"
+            + _MODEL + r" (?:instructions?|directives?|notes?|guidance|orders?) ?[:\x{ff1a}]",
         r"(?:^|[.!?:>*] ?)"
             + _MODEL + r" ?[,:] (?:please|you\b|kindly|i (?:need|want)|it'?s|before|first|now|do|"
                 r"your)",
@@ -202,7 +225,7 @@ FEATURES: tuple[Feature, ...] = (
             + _MODEL + r"(?: (?:reading|processing|parsing|that|who|which|summari[sz]ing|reviewing|"
             r"viewing|browsing|scanning|handling|working on|evaluating|using|accessing)\b|"
             r" ?[:;!\x{2014}-]| only\b)",
-        r"\b(?:to|for|fao|@) ?(?:all |any |the |you,? |this |my |every |other |" r"whichever )*"
+        r"\b(?:to|for|fao|@) ?(?:all |any |the |you,? |this |my |every |other |whichever )*"
             + _MODEL + r" ?(?:reading|processing|parsing|that (?:is|are) reading|summari[sz]ing|"
             r"reviewing|viewing|browsing|scanning|handling|accessing|[:!]| only\b)",
         r"\bto you,? (?:the )?" + _MODEL + r"\b",
@@ -222,12 +245,42 @@ FEATURES: tuple[Feature, ...] = (
         r"\bif (?:an?|the|any) (?:"
             + _MODEL[3:-1] + r") (?:is|reads|sees|processes|summari[sz]es|encounters)",
     ), directed=True),
-    Feature("persona", 3, (
-        r"\byou are (?:an?|the|my) (?:helpful |powerful |intelligent |autonomous |" r"expert )*"
-            + _MODEL + r"\b",
+    Feature("model-duty", 4, (
         r"\b(?:"
-            + _MODEL[3:-1] + r") (?:must|should|shall|needs? to|has to|have to|(?:is|are) (?:required|"
-            r"instructed) to|will now) ",
+            + _MODEL[3:-1] + r"|(?:ai|llm|gpt) (?:tools?|agents?|readers?|crawlers?|summari[sz]ers?|"
+            r"reviewers?)|(?:review|summary|support|reviewer|email|mail|coding|"
+            r"web)[ -]?bots?)\b[^.!?\n]{0,80}\b(?:must|should|shall|ought to|needs? to|"
+            r"has to|have to|(?:is|are) (?:asked|required|instructed|requested|expected|"
+            r"advised|told|supposed|obliged|directed) to|please|kindly)\b",
+        r"\b(?:reviewer|review|summary|support|email|mail|coding|web)[ -]?bots? ?: [a-z]",
+    ), directed=True),
+    Feature("your-task", 2, (
+        r"\byour (?:\w+ )?(?:tasks?|instructions|final (?:answer|response|report|"
+            r"output)|users?|principal|operator|prompt|directives?|mission|objective)\b",
+    ), directed=True),
+    Feature("task-changed", 3, (
+        r"\byour (?:\w+ )?(?:task|instructions?|prompt|goal|objective|directive|"
+            r"assignment)s? (?:has|have|was|were|is|are) (?:now )?(?:been )?(?:changed|cancell?ed|replaced|"
+            r"aborted|revoked|superseded)\b",
+        r"\b(?:the above|everything above|all of the above|the (?:previous|preceding|"
+            r"above) (?:text|part|section|content)) (?:was|is) (?:just )?(?:an? )?(?:joke|"
+            r"test|mistake|decoy|example|placeholder|error|fake|irrelevant|wrong)\b",
+        r"\bwhat i (?:really|actually) (?:want|need|meant)\b",
+    ), directed=True),
+    Feature("keep-quiet", 3, (
+        r"\b(?:never|do not|don't|must not) (?:mention|reveal|disclose|discuss|"
+            r"acknowledge|quote|repeat|reference|refer to) (?:this|these|that|any of this|"
+            r"the (?:above|following)|where|that you)\b",
+    ), directed=True),
+    Feature("tested", 2, (
+        r"\byou(?: are|'re) (?:being|currently) (?:evaluated|tested|audited|monitored|"
+            r"assessed)\b|\bto pass the (?:evaluation|test|check|audit)\b|"
+            r"\byou (?:have )?passed the (?:test|evaluation|check)\b",
+    ), directed=True),
+    Feature("persona", 3, (
+        r"\byou(?: are|'re) (?:an?|the|my) (?:helpful |powerful |intelligent |autonomous |"
+            r"expert )*"
+            + _MODEL + r"\b",
         r"\bof this (?:ai |llm )?(?:agent|assistant|bot|model|ai)\b",
         r"\b(?:your|the) (?:ai|agent|model|assistant)(?:'s)? (?:system prompt|"
             r"instructions|programming|guidelines|context window|training)\b",
@@ -235,6 +288,13 @@ FEATURES: tuple[Feature, ...] = (
             r"function calls?)",
     ), directed=True),
     Feature("addressed-in-translation", 4, (
+        r"\b(?:als|as) (?:eine? )?ki(?:-| )?(?:assistent|modell|agent|system)?(?:in|"
+            r"en)? (?:musst|sollst|bist|wirst)",
+        r"\b(?:nota|aviso|mensaje|instrucciones|"
+            r"atenci\x{00f3}n)[^.\n]{0,20}(?:asistente|agente|ia|modelo)\b|\b(?:note|"
+            r"message|consigne|avis)[^.\n]{0,20}(?:assistant|l'ia|agent ia|mod\x{00e8}le)\b ?:",
+        r"(?:请|請)?(?:ai|人工智能|智能)(?:代理|助手|助理|模型|系统)(?:请)?(?:注意|务必|必须|应|需)",
+        r"作为(?:一个)?(?:ai|人工智能|智能)?(?:助手|助理|模型|智能体)?[\x{ff0c},]? ?(?:你|您)",
         r"\b(?:ki|k\x{00fc}nstliche intelligenz|sprachmodell|ki-(?:assistent|agent|"
             r"modell))(?:en)?\b[^.]{0,40}(?:muss|m\x{00fc}ssen|soll|sollen|du|bitte|:)",
         r"(?:cher|ch\x{00e8}re|attention|\x{00e0} l')[^.]{0,12}(?:assistant|ia|agent|"
@@ -252,11 +312,11 @@ FEATURES: tuple[Feature, ...] = (
                 r"your)",
         r"\b(?:dear|hey|hi|hello|attention|note (?:to|for)|message (?:to|for)|"
             r"instructions? (?:to|for)|notice (?:to|for)|reminder (?:to|for)|listen up|"
-            r"calling)[ ,:]{1,2}(?:all |any |the |you,? |this |my |every |other |" r"whichever )*"
+            r"calling)[ ,:]{1,2}(?:all |any |the |you,? |this |my |every |other |whichever )*"
             + _AGENT + r"(?: (?:reading|processing|parsing|that|who|which|summari[sz]ing|reviewing|"
             r"viewing|browsing|scanning|handling|working on|evaluating|using|accessing)\b|"
             r" ?[,:;!\x{2014}-]| only\b)",
-        r"\b(?:to|for|fao|@) ?(?:all |any |the |you,? |this |my |every |other |" r"whichever )*"
+        r"\b(?:to|for|fao|@) ?(?:all |any |the |you,? |this |my |every |other |whichever )*"
             + _AGENT + r" ?(?:reading|processing|parsing|that (?:is|are) reading|summari[sz]ing|"
             r"reviewing|viewing|browsing|scanning|handling|accessing|[:!]| only\b)",
         r"\bto you,? (?:the )?" + _AGENT + r"\b",
@@ -276,10 +336,21 @@ FEATURES: tuple[Feature, ...] = (
             + _AGENT[3:-1] + r") (?:is|reads|sees|processes|summari[sz]es|encounters)",
     ), directed=True),
     Feature("speaks-as-owner", 3, (
+        r"\byou have been (?:granted|given|assigned|promoted to) (?:admin|root|full|"
+            r"elevated|new|special|developer)",
+        r"\b(?:reminder|request|note|message|order) from your (?:operator|owner|user|"
+            r"developer|creator|human|principal)\b",
+        r"\bmessage from (?:the )?(?:openai|anthropic|google|microsoft|meta|mistral|"
+            r"system|developers?|admin\w*|(?:ai )?safety team|your (?:user|owner|developer|"
+            r"creator|operator))\b",
+        r"\b(?:system|developer|admin(?:istrator)?|operator) (?:instructions?|"
+            r"directives?|prompt|note|orders?|rules?)\b[^.\n]{0,30}(?:priority|overrid|:)",
+        r"\b(?:-|--|\x{2014}|signed,?|yours,|regards,) ?(?:your|the) (?:user|owner|"
+            r"operator|human|developer|admin\w*)\b",
         r"\b(?:important|urgent|critical|priority|special|official) (?:\w+ )?(?:message|"
             r"notice|note|instruction|update|announcement|information|alert) (?:from (?:me|"
             r"your|the (?:user|system|developer|admin\w*|owner|operator))|to (?:you\b|"
-            r"the (?:ai|assistant|agent|model))|for (?:you\b|the (?:ai|assistant|agent|" r"model)))",
+            r"the (?:ai|assistant|agent|model))|for (?:you\b|the (?:ai|assistant|agent|model)))",
         r"\bthis (?:message|instruction|request|note|task) (?:is|comes|was sent|"
             r"has been sent) (?:directly )?(?:from|by) (?:me|your (?:user|owner|developer|"
             r"creator|admin\w*|operator|boss)|the (?:user|system|developers?|admin\w*|"
@@ -333,6 +404,13 @@ FEATURES: tuple[Feature, ...] = (
         r"\{ ?\"?role\"? ?: ?\"(?:system|user|assistant)\" ?, ?\"?content",
     ), directed=True),
     Feature("secrecy", 4, (
+        r"\bno (?:informes?|avises?|notifiques?|digas|diga) (?:nada )?al usuario\b|"
+            r"用户已(?:经)?(?:授权|同意|批准)",
+        r"\bwithout (?:asking|telling|informing|notifying|consulting|"
+            r"checking with) (?:anyone|anybody|any(?:one)? else|me|them|your|the user)\b",
+        r"\b(?:you )?(?:do not|don't|no longer) (?:need|require|have to (?:get|have|"
+            r"seek|ask for)) (?:the |your |any |further |user'?s? |explicit )*(?:permission|"
+            r"confirmation|approval|consent|authori[sz]ation)\b",
         r"\b(?:do not|don't|never|must not|mustn't|without|avoid|should not|shouldn't|"
             r"no need to|not) (?:ever )?(?:tell(?:ing)?|mention(?:ing)?|inform(?:ing)?|"
             r"reveal(?:ing)?|notify(?:ing)?|disclos(?:e|ing)|report(?:ing)?|alert(?:ing)?|"
@@ -350,7 +428,7 @@ FEATURES: tuple[Feature, ...] = (
             r"to confirm|consent)",
         r"\b(?:keep|hide) (?:this|it|these|that)[^.\n]{0,30}(?:from (?:the |"
             r"your )?(?:user|human|owner)|secret|hidden|to yourself)",
-        r"\b(?:silently|quietly|covertly|secretly|discreetly|in the background) (?:send|"
+        r"\b(?:silently|quietly|covertly|secretly|discreetly|in the background) (?:send|copy|move|"
             r"forward|call|execute|run|upload|transfer|email|copy|add|append|invoke|perform|"
             r"include|exfiltrate|post|fetch|open|do|delete)",
         r"\bthe user (?:must|should|does|need|will|can) ?n[o']t (?:need to )?(?:know|"
@@ -414,8 +492,8 @@ FEATURES: tuple[Feature, ...] = (
     Feature("output-order", 3, (
         r"\b(?:include|add|insert|append|mention|write|say|put|end|start|begin|finish|"
             r"prefix|respond|answer|translate|encode|recommend|advertise|praise|place|"
-            r"output)\b[^.\n]{0,120}\b(?:in|to|into|of|with|at the (?:end|beginning|"
-            r"start) of) (?:all |every |each )?(?:of )?(?:your|its) (?:\w+ )?(?:responses?|"
+            r"output)\b[^\n]{0,140}\b(?:in|to|into|of|with|at the (?:end|beginning|"
+            r"start) of) (?:all |every |each )?(?:of )?(?:your|its|their) (?:\w+ )?(?:responses?|"
             r"answers?|summar(?:y|ies)|repl(?:y|ies)|outputs?|reports?)\b",
         r"\b(?:encode|translate|write|give|format|encrypt|rewrite) (?:all |"
             r"the )?(?:of )?your (?:\w+ )?(?:responses?|answers?|summar(?:y|ies)|repl(?:y|"
@@ -441,7 +519,7 @@ FEATURES: tuple[Feature, ...] = (
             r"here on)[,]? (?:you|your|always|never|respond|answer|only|all|every|act|speak|"
             r"whenever)\b",
         r"\b(?:act|behave|respond|pretend|roleplay|role-play|function) as (?:if you|"
-            r"though you|an? (?:\w+ ){0,3}(?:without|with no|that|who|ai|assistant|agent|" r"dan))",
+            r"though you|an? (?:\w+ ){0,3}(?:without|with no|that|who|ai|assistant|agent|dan))",
         r"\bdo anything now\b|\bjailbr(?:eak|oken) mode",
         r"\bremember (?:this |that |to )?(?:for|in) (?:all )?(?:future|every|later|"
             r"subsequent) (?:conversations?|sessions?|chats?|requests?|interactions?|tasks?)",
@@ -451,6 +529,8 @@ FEATURES: tuple[Feature, ...] = (
         r"(?:agora voc\x{00ea} \x{00e9}|a partir de agora)|从现在(?:开始|起)|你现在是",
     ), directed=True),
     Feature("names-user", 2, (
+        r"\bthe user's (?:earlier|other|additional|second|real|actual|true|previous|"
+            r"later|further|forgotten) (?:wish|request|instruction|task|order)",
         r"\bthe user (?:has|have|had|wants?|would like|asked|asks|requested|requires?|"
             r"needs?|authori[sz]ed|approved|already|expects?|instructed|is asking|also|"
             r"agreed|consented|confirmed)\b",
@@ -460,6 +540,7 @@ FEATURES: tuple[Feature, ...] = (
             r"you (?:continue|proceed|answer|respond|reply))\b",
     ), directed=True),
     Feature("steers-user", 2, (
+        r"\b(?:answer|reply to|respond to|help|assist|serve) the user\b",
         r"\b(?:make|have|get|let|tell|ask|convince|persuade|urge|inform|instruct|"
             r"direct) (?:the |your )users? (?:to |that |into )?\w",
         r"\b(?:do not|don't|never) (?:tell|mention|inform|say|"
@@ -479,7 +560,7 @@ FEATURES: tuple[Feature, ...] = (
     )),
     Feature("urgency", 1, (
         r"\b(?:immediately|urgent(?:ly)?|asap|a\.s\.a\.p|right (?:now|away)|at once|"
-            r"without delay|critical|top priority|high(?:est)? priority|time[- ]sensitive|"
+            r"without delay|top priority|high(?:est)? priority|time[- ]sensitive|"
             r"as soon as possible|important ?[!:])",
         r"!!+",
         r"\b(?:sofort|dringend|wichtig|immédiatement|urgente?|inmediatamente|importante|"
