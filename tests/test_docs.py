@@ -53,6 +53,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "settlement": records.settlement_record(ENTRY, "result"),
     "hold": records.hold_record(HOLD, "approved", [BUDGET]),
     "session": records.session_record(WHO, "127.0.0.1"),
+    "signal": records.signal_record(WHO, "loop", text="text", fields={"count": 3}),
     "error": records.error_record(WHO, "exchange", "text"),
     "rules": records.rules_record("0", [], "loaded"),
 }

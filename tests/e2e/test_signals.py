@@ -54,7 +54,7 @@ class Chat:
     def says(self, text: str) -> tuple[str, bool]:
         """One user message; returns what came, and whether a call came with it."""
         self.messages.append({"role": "user", "content": text})
-        tool = {
+        tool: Any = {
             "name": "look_up",
             "description": self.description,
             "parameters": {"type": "object"},
