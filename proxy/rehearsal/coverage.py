@@ -1,13 +1,13 @@
 """Which rules of a set have decided anything while cases were run, and which never did.
 
 What belongs here: the list of what can be covered, and what each judged call covers. A gate, chain or
-requirement is covered when it gave a reason, a budget when it stopped a call or warned, a tool when a
-call fell under its entry.
+requirement is covered when it gave a reason, a budget when it stopped a call or warned, a signal when it
+was met, a tool when a call fell under its entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from proxy.model import Call
@@ -15,7 +15,7 @@ from proxy.policy.load import Loaded, ToolEntry
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.rehearsal import Judged
 
-_SECTIONS = ("gates", "budgets", "chains", "requires", "tools")
+_SECTIONS = ("gates", "budgets", "chains", "requires", "signals", "tools")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,6 +41,11 @@ class Coverage:
         self._add("budgets", ((b.name, b.file, b.line) for b in loaded.budgets))
         self._add("chains", ((c.name, c.file, c.line) for c in loaded.chains))
         self._add("requires", ((r.name, r.file, r.line) for r in loaded.requires))
+        self._signals: dict[str, Covered] = {}
+        for signal in loaded.signals:
+            entry = Covered("signals", signal.name, signal.site.file, signal.site.line)
+            self._signals[signal.name] = entry
+            self._times[entry] = 0
         for tool in loaded.tools:
             entry = Covered("tools", tool.label, tool.site.file, tool.site.line)
             self._times.setdefault(entry, 0)
@@ -64,6 +69,12 @@ class Coverage:
         entry_of = self._tool(judged)
         if entry_of is not None:
             self._times[entry_of] += 1
+
+    def take_signals(self, met: Mapping[str, int]) -> None:
+        """Counts the signals of one case."""
+        for name, times in met.items():
+            if name in self._signals:
+                self._times[self._signals[name]] += times
 
     def _tool(self, judged: Judged) -> Covered | None:
         call: Call = judged.call

@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from proxy.canonical import digest
 from proxy.errors import CheckreinError
-from proxy.ledger.writer import Sink
+from proxy.ledger.writer import Record, Sink
 from proxy.model import (
     Call,
     Effect,
@@ -137,6 +137,7 @@ class Rehearsal:
         self._conversations: dict[tuple[str, str], Conversation] = {}
         self._numbers = 0
         self.pending: list[Hold] = []
+        self.signals: dict[str, int] = {}  # that were met, and how often
 
     # --- who ---------------------------------------------------------------------------------------
     def session(
@@ -196,6 +197,24 @@ class Rehearsal:
             raise RehearsalError("no call was held before this step")
         return self.pending[-1]
 
+    # --- signals -----------------------------------------------------------------------------------
+    def freeze(self, session: str, *, reason: str | None = None) -> None:
+        """The operator stops a session."""
+        if self.finish(self.pipeline.signals.freeze(session, BY, reason)) is None:
+            raise RehearsalError(f"the session '{session}' was not seen before this step")
+
+    def thaw(self, session: str, *, reason: str | None = None) -> None:
+        """The operator lets it go on."""
+        if self.finish(self.pipeline.signals.thaw(session, BY, reason)) is None:
+            raise RehearsalError(f"the session '{session}' was not seen before this step")
+
+    def post_signal(self, name: str, **fields: Json) -> None:
+        """Another system tells something; `session`, `agent` or `human` say whom it is about."""
+        try:
+            self.finish(self.pipeline.signals.post({"name": name, **fields}, BY))
+        except ValueError as error:
+            raise RehearsalError(str(error)) from error
+
     # --- what conversations use ----------------------------------------------------------------------
     def finish[T](self, work: Coroutine[Any, Any, T]) -> T:
         """Runs one of the pipeline's coroutines to its end."""
@@ -219,19 +238,33 @@ class Rehearsal:
         asked = Asked(
             call, conversation.identity, key, http, costs, ran_already=call.executor == "provider"
         )
-        self._writer.take_records()
+        self._take_records()
         try:
             decision = self.finish(self._decide(asked))
         except Exception as error:  # noqa: BLE001 - whatever it is, the proxy refuses the call
             text = f"checkrein could not judge this call: {type(error).__name__}"
             decision = Decision(Verdict.BLOCK, call, (Reason("error", text, Verdict.BLOCK),))
         effects: tuple[Mapping[str, Json], ...] = ()
-        for record in self._writer.take_records():
+        for record in self._take_records():
             if record["type"] == "decision":
                 effects = tuple(record["effects"])
         if decision.verdict is Verdict.HOLD and decision.hold is not None:
             self.pending.append(decision.hold)
         return Judged(conversation, call, key, decision, effects, http)
+
+    def _take_records(self) -> list[Record]:
+        """Returns what was logged since the last time, and notes which signals were met."""
+        taken = self._writer.take_records()
+        for record in taken:
+            if record["type"] == "signal":
+                for rule in record["rules"]:
+                    self.signals[rule["name"]] = self.signals.get(rule["name"], 0) + 1
+        return taken
+
+    def signals_met(self) -> dict[str, int]:
+        """Returns the signals that were met so far, by name."""
+        self._take_records()
+        return dict(self.signals)
 
     async def _decide(self, asked: Asked) -> Decision:
         pipeline = self.pipeline
@@ -256,10 +289,10 @@ class Conversation:
         self._results: dict[tuple[str | None, str | None], list[ToolResult]] = {}
 
     # --- what is said ------------------------------------------------------------------------------
-    def system(self, text: str) -> None:
-        """The system prompt, or more of it."""
+    def system(self, *texts: str) -> None:
+        """The system prompt, or more of it: then it has changed."""
         self._rehearsal.step()
-        self._system.append(text)
+        self._system += texts
         self._request()
 
     def user(self, text: str) -> None:

@@ -131,9 +131,12 @@ def rehearse_session(
 def _observe(conversation: Conversation, turn: Turn) -> Reason | None:
     """Takes in what a request brings; returns why the proxy would have refused it."""
     try:
+        system = [text for speaker, text in turn.said if speaker is Speaker.SYSTEM]
+        if system:  # together: each by itself would be a prompt that changes
+            conversation.system(*system)
         for speaker, text in turn.said:
-            say = conversation.user if speaker is Speaker.USER else conversation.system
-            say(text)
+            if speaker is Speaker.USER:
+                conversation.user(text)
         conversation.results(turn.results)
     except Exception as error:  # noqa: BLE001 - whatever it is, the proxy refuses the request
         text = f"checkrein could not read the request: {type(error).__name__}"

@@ -18,6 +18,7 @@ from proxy.rehearsal.rehearsal import Conversation, Judged, Rehearsal, Rehearsal
 from proxy.rehearsal.written import json_text, shown, with_number
 
 MOST_TIMES = 10_000
+DEFAULT_SESSION = "session"
 TRUSTS = tuple(trust.label for trust in Trust)
 _WHO_KEYS = ("session", "agent", "human", "parent", "trust")
 
@@ -55,7 +56,7 @@ class Stage:
 
     def conversation(self, who: Who) -> Conversation:
         """Returns the session that a step belongs to."""
-        name = who.session or self.who.session or "session"
+        name = who.session or self.who.session or DEFAULT_SESSION
         base = self._known.get(name, self.who)
         merged = Who(name, *(getattr(who, k) or getattr(base, k) for k in _WHO_KEYS[1:]))
         if merged.parent == name:
@@ -315,6 +316,43 @@ class Wait:
         return NOTHING
 
 
+@dataclass(frozen=True, slots=True)
+class FreezeStep:
+    """`freeze: SESSION`, `thaw: SESSION`: the operator stops a session, and lets it go on."""
+
+    place: tuple[int, int]
+    stops: bool
+    session: str | None
+    reason: str | None
+
+    @property
+    def title(self) -> str:
+        return f"{'freeze' if self.stops else 'thaw'} {self.session or 'the session'}"
+
+    def play(self, stage: Stage) -> Played:
+        session = self.session or stage.who.session or DEFAULT_SESSION
+        act = stage.rehearsal.freeze if self.stops else stage.rehearsal.thaw
+        act(session, reason=self.reason)
+        return NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class SignalStep:
+    """`signal: NAME`: another system tells something."""
+
+    place: tuple[int, int]
+    name: str
+    fields: Mapping[str, Json]
+
+    @property
+    def title(self) -> str:
+        return f"signal {self.name}"
+
+    def play(self, stage: Stage) -> Played:
+        stage.rehearsal.post_signal(self.name, **self.fields)
+        return NOTHING
+
+
 def _answer(judged: Judged, answer: Answer) -> None:
     judged.conversation.result(
         judged, answer.text, is_error=answer.is_error, certain=answer.certain
@@ -411,6 +449,17 @@ def _read_wait(part: Part) -> Step:
     return Wait(part.place, part.duration_s("wait"))
 
 
+def _read_freeze(key: str) -> Callable[[Part], Step]:
+    return lambda part: FreezeStep(part.place, key == "freeze", part.text(key), part.text("reason"))
+
+
+def _read_signal(part: Part) -> Step:
+    about = {key: part.text(key) for key in ("session", "agent", "human")}
+    named = {key: value for key, value in about.items() if value is not None}
+    fields = part.mapping("fields")
+    return SignalStep(part.place, part.need_text("signal"), {**fields, **named})
+
+
 STEPS: dict[str, Callable[[Part], Step]] = {
     "user": _read_say("user"),
     "system": _read_say("system"),
@@ -421,5 +470,8 @@ STEPS: dict[str, Callable[[Part], Step]] = {
     "approve": _read_human("approve"),
     "deny": _read_human("deny"),
     "wait": _read_wait,
+    "freeze": _read_freeze("freeze"),
+    "thaw": _read_freeze("thaw"),
+    "signal": _read_signal,
 }
 """What a step may be, by the key that names it; where several stand in one step, the first counts."""

@@ -124,6 +124,10 @@ def _try_case(
         except CheckreinError as error:
             outcome, fault = Outcome.ERROR, Fault(step.place, number, step.title, (str(error),))
             break
+        except Exception as error:  # noqa: BLE001 - told with its place; the other cases are run
+            texts = (f"{type(error).__name__}: {error}",)
+            outcome, fault = Outcome.ERROR, Fault(step.place, number, step.title, texts)
+            break
         trace.append((step.place[0], step.title, tuple(judged for judged, _ in played.calls)))
         for judged, _ in played.calls:
             if coverage is not None:
@@ -132,6 +136,8 @@ def _try_case(
         if fault is not None:
             outcome = Outcome.FAIL
             break
+    if coverage is not None:
+        coverage.take_signals(rehearsal.signals_met())
     elapsed_s = time.perf_counter() - started_s
     return CaseOutcome(file.path, case.name, case.place, outcome, fault, tuple(trace), elapsed_s)
 

@@ -26,6 +26,8 @@ tools:
     effects: []
 gates:
   - {name: big, when: "effect.kind == 'money.refund' && effect.amount > 500.0", verdict: block, message: Too much.}
+signals:
+  - {name: alarm, on: external.alarm, do: {hold: "money.*"}}
 budgets:
   - {name: refunds, of: money.refund, sum: EUR, limit: 100, per: session, window: 24h, warn_at: 0.8, on_exceed: hold}
   - {name: customers, of: "record.*", distinct: target, limit: 3, per: agent, window: 1h, on_exceed: hold}
@@ -100,6 +102,19 @@ PASSING = {
     - {call: refund, args: {amount: 60, order: A}}
     - {call: refund, args: {amount: 60, order: A}, expect: hold}
 """,
+    "stopped by the operator": """
+- call: look
+- freeze:
+- {call: again, expect: {verdict: block, rules: frozen}}
+- thaw: session
+- call: again
+""",
+    "told by another system": """
+- {call: refund, args: {amount: 1, order: A}}
+- {signal: external.alarm, session: session, fields: {severity: high}}
+- {call: refund, args: {amount: 1, order: A}, expect: hold}
+- call: look
+""",
     "what was said": "- system: You are kind.\n- user: Do it.\n- call: look",
 }
 
@@ -167,6 +182,10 @@ ERRORS = {
     "nothing is held": ("- approve: last", "no call was held before this step"),
     "no such call": ("- {result: 1, of: x}", "no call with the id 'x' was made before this step"),
     "no call at all": ("- call: again", "no call was made before this step"),
+    "a session that nobody knows": (
+        "- freeze: x",
+        "the session 'x' was not seen before this step",
+    ),
     "not held": (
         "- {call: look, id: a}\n- deny: a",
         "the call 'a' is not held",
@@ -203,7 +222,7 @@ UNREADABLE = {
         HEAD + "      - cal: look\n",
         [
             "t.cases.yaml:5:9: case 'c': step 1: expected one of the keys user, system, call, calls, "
-            "http, result, approve, deny, wait; did you mean 'call'?"
+            "http, result, approve, deny, wait, freeze, thaw, signal; did you mean 'call'?"
         ],
     ),
     "an unknown key": (
@@ -252,7 +271,7 @@ def test_a_difference_is_told_with_place_and_reason() -> None:
         "FAIL  t.cases.yaml:3:5: c",
         '      t.cases.yaml:6:9: step 2: call refund {"amount":101,"order":"A"}',
         "        verdict: expected allow, got hold",
-        "        because hold by refunds (t.yaml:15): Budget 'refunds' would reach 101 of 100 EUR (0 used).",
+        "        because hold by refunds (t.yaml:17): Budget 'refunds' would reach 101 of 100 EUR (0 used).",
     ]
 
 
@@ -277,11 +296,17 @@ def test_a_case_begins_with_an_empty_ledger_and_its_own_clock() -> None:
 def test_coverage_names_what_never_decided() -> None:
     made = played("- {call: refund, args: {amount: 101, order: A}, expect: hold}")
     assert made.coverage is not None
-    assert made.coverage.summary == {"gates": (0, 1), "budgets": (1, 2), "tools": (1, 3)}
+    assert made.coverage.summary == {
+        "gates": (0, 1),
+        "budgets": (1, 2),
+        "signals": (0, 1),
+        "tools": (1, 3),
+    }
     assert [(e.section, e.name) for e in made.coverage.never] == [
         ("tools", "both"),
         ("tools", "look"),
         ("gates", "big"),
+        ("signals", "alarm"),
         ("budgets", "customers"),
     ]
 
