@@ -202,16 +202,17 @@ def _define(text: str, words: list[str], read: Reader) -> list[Statement]:
     names = _named(words, at + 1)
     known = _POWERS if thing in _ROLES else _GUARDS
     powers = tuple(word.lower() for word in map(str.upper, words[at + 1 :]) if word in known)
-    return [
-        Statement(
-            verb,
-            names,
-            object=thing,
-            drops=verb == "drop" or any(_has(words, w) for w in ("DROP", "PURGE")),
-            privileges=tuple(dict.fromkeys(powers)),
-            grantee=", ".join(names) if thing in _ROLES else "",
-        )
-    ]
+    made = Statement(
+        verb,
+        names,
+        object=thing,
+        drops=verb == "drop" or any(_has(words, w) for w in ("DROP", "PURGE")),
+        privileges=tuple(dict.fromkeys(powers)),
+        grantee=", ".join(names) if thing in _ROLES else "",
+    )
+    if verb == "create" and thing in ("table", "view"):
+        return [made, opaque("its definition cannot be parsed")]
+    return [made]
 
 
 def _give(text: str, words: list[str], read: Reader) -> list[Statement]:
