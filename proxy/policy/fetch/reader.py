@@ -16,6 +16,7 @@ from proxy.policy.schema import EffectPart
 from proxy.policy.site import Site
 
 FETCH = Dialect({**tool_variables(), **REQUEST_VARIABLES})
+_MOST_URLS = 50
 _ANY = frozenset(
     {"BOOL", "STRING", "INT", "UINT", "DOUBLE", "NULL", "LIST", "MAP", "BYTES", "ANY", "DYN"}
 )
@@ -35,18 +36,28 @@ class FetchReader:
     line: int
 
     def produce(self, scope: Scope, reasons: list[Reason]) -> list[Produced]:
-        """Returns the effects of a call; what is against it goes to `reasons`."""
-        request = read_request(
-            _value(self.url, scope),
-            _value(self.method, scope),
-            _value(self.body, scope),
-            _value(self.headers, scope),
+        """Returns the effects of a call; what is against it goes to `reasons`.
+
+        Where the URL is a list, each of its items is a request.
+        """
+        method, body, headers = (
+            _value(part, scope) for part in (self.method, self.body, self.headers)
         )
-        for why in request.why:
-            text = f"the request has no single reading: {why}"
-            reasons.append(Reason(self.label, text, Verdict.HOLD, self.file, self.line))
-        at = Scope(request.variables(), scope)
-        return [p for effect in self.effects if (p := effect.produce(at, reasons)) is not None]
+        told = _value(self.url, scope)
+        urls = told if isinstance(told, list) and told else [told]
+        if len(urls) > _MOST_URLS:
+            reasons.append(self._hold(f"more than {_MOST_URLS} URLs in one call"))
+        made: list[Produced] = []
+        for url in urls[:_MOST_URLS]:
+            request = read_request(url, method, body, headers)
+            for why in dict.fromkeys(request.why):
+                reasons.append(self._hold(f"the request has no single reading: {why}"))
+            at = Scope(request.variables(), scope)
+            made += [p for effect in self.effects if (p := effect.produce(at, reasons)) is not None]
+        return made
+
+    def _hold(self, text: str) -> Reason:
+        return Reason(self.label, text, Verdict.HOLD, self.file, self.line)
 
 
 def _value(expression: Expression | None, scope: Scope) -> Json:

@@ -195,10 +195,29 @@ def assess(arguments: Json) -> Assessment:
         ({"url": "http://0xa9fea9fe/"}, ["data.fetch 169.254.169.254"], Verdict.BLOCK),
         ({"url": "https:x.example"}, ["data.egress x.example"], Verdict.HOLD),
         ({}, None, Verdict.HOLD),
-        ({"url": ["x"]}, None, Verdict.HOLD),
+        (
+            {"url": [X, "https://y.example"]},
+            ["data.fetch x.example", "data.fetch y.example"],
+            Verdict.ALLOW,
+        ),
+        ({"url": [X] * 51}, None, Verdict.HOLD),
+        ({"url": [X, 7]}, None, Verdict.HOLD),
+        ({"url": []}, None, Verdict.HOLD),
         ("https://x.example", None, Verdict.HOLD),
     ],
-    ids=["get", "post", "body", "metadata", "odd", "none", "list", "free-text"],
+    ids=[
+        "get",
+        "post",
+        "body",
+        "metadata",
+        "odd",
+        "none",
+        "two",
+        "many",
+        "a number",
+        "empty",
+        "free-text",
+    ],
 )
 def test_an_entry(arguments: Json, kinds: list[str] | None, verdict: Verdict) -> None:
     found = assess(arguments)
