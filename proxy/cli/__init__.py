@@ -18,7 +18,7 @@ _COMMANDS = {
     "tail": ("proxy.cli.tail", "Follow the decision log, readable."),
     "holds": ("proxy.cli.holds", "List, show, approve and deny held calls."),
     "sessions": ("proxy.cli.sessions", "List, show, freeze and thaw sessions."),
-    "signals": ("proxy.cli.signals", "List, lift and post signals."),
+    "signals": ("proxy.cli.signals", "List, lift and post signals, freeze agents."),
     "rules": ("proxy.cli.rules", "Check rule files."),
     "log": ("proxy.cli.log", "Verify the decision log."),
     "demo": ("proxy.cli.demo.command", "The whole story on this machine, no keys needed."),

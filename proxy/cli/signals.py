@@ -1,4 +1,4 @@
-"""`checkrein signals`: what is in force, lifted and posted by hand."""
+"""`checkrein signals`: what is in force, lifted, posted and frozen by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from proxy.cli.options import admin_option
 
 @click.group("signals")
 def command() -> None:
-    """List, lift and post signals."""
+    """List, lift and post signals, freeze agents."""
 
 
 @command.command("list")
@@ -52,6 +52,18 @@ def lift(*, scope: str, name: str | None, admin: Path | None) -> None:
     body = {"scope": scope, "name": name, "by": whoami()}
     lifted = AdminClient(admin).post("/v1/signals/lift", body)["lifted"]
     click.echo(plain(f"lifted in {scope}: {', '.join(lifted)}"))
+
+
+@command.command("freeze")
+@click.argument("scope")
+@click.option("--reason", help="Written to the log, and told to the agent.")
+@admin_option
+def freeze(*, scope: str, reason: str | None, admin: Path | None) -> None:
+    """Stop every call in a SCOPE at once: agent:A, human:H, fleet or session:S."""
+    body = {"scope": scope, "by": whoami(), "reason": reason}
+    view = AdminClient(admin).post("/v1/signals/freeze", body)
+    scope = view["scope"]
+    click.echo(plain(f"{scope} is frozen until `checkrein signals lift {scope}`."))
 
 
 @command.command("post")

@@ -62,11 +62,10 @@ def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Sta
         return JSONResponse(hold_view(hold))
 
     async def list_sessions(_request: Request) -> Response:
-        frozen = {row.scope for row in await pipeline.signals.list() if row.freezes}
-        views = [
-            {**summary_view(s), "frozen": signals_api.is_frozen(s, frozen)}
-            for s in await pipeline.sessions()
-        ]
+        scopes = {row.scope for row in await pipeline.signals.list() if row.freezes}
+        sessions = await pipeline.sessions()
+        frozen = signals_api.frozen_sessions(sessions, scopes)
+        views = [{**summary_view(s), "frozen": s.id in frozen} for s in sessions]
         return JSONResponse({"sessions": views})
 
     async def show_session(request: Request) -> Response:

@@ -7,7 +7,7 @@ proxy was started, so that a SIEM's relay can be let at the socket and do nothin
 from __future__ import annotations
 
 import secrets
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from starlette.requests import Request
@@ -46,6 +46,13 @@ def routes(pipeline: Pipeline) -> list[Route]:
             return JSONResponse({"error": f"nothing is in force in {scope!r} to lift"}, 404)
         return JSONResponse({"scope": scope, "lifted": list(lifted)})
 
+    async def freeze_scope(request: Request) -> Response:
+        body = await _body(request)
+        by = _text(body, "by") or "operator"
+        scope = _text(body, "scope") or ""
+        row = await pipeline.signals.freeze_scope(scope, by, _text(body, "reason"))
+        return JSONResponse({"scope": row.scope, "frozen": True, "signal": standing_of(row)})
+
     async def freeze(request: Request) -> Response:
         session: str = request.path_params["id"]
         body = await _body(request)
@@ -76,16 +83,30 @@ def routes(pipeline: Pipeline) -> list[Route]:
         Route("/v1/signals", list_all),
         Route("/v1/signals", post, methods=["POST"]),
         Route("/v1/signals/lift", lift, methods=["POST"]),
+        Route("/v1/signals/freeze", freeze_scope, methods=["POST"]),
         Route("/v1/sessions/{id:path}/freeze", freeze, methods=["POST"]),
         Route("/v1/sessions/{id:path}/thaw", thaw, methods=["POST"]),
     ]
 
 
-def is_frozen(session: SessionSummary, scopes: Set[str]) -> bool:
-    """Whether a session in a list is stopped, by its own freeze or by one that it falls under."""
-    root = session.parent or session.id
-    own = (f"session:{session.id}", f"session:{root}", f"agent:{session.agent}", "fleet")
-    return any(scope in scopes for scope in own)
+def frozen_sessions(sessions: Sequence[SessionSummary], scopes: Set[str]) -> frozenset[str]:
+    """Returns which of the sessions are stopped, by their family's freeze, their agent's or the fleet's."""
+    parents = {one.id: one.parent for one in sessions}
+    return frozenset(
+        one.id
+        for one in sessions
+        if not scopes.isdisjoint(
+            (f"session:{_root(one.id, parents)}", f"agent:{one.agent}", "fleet")
+        )
+    )
+
+
+def _root(session: str, parents: Mapping[str, str | None]) -> str:
+    seen = {session}
+    while (parent := parents.get(session)) is not None and parent not in seen and len(seen) < 32:
+        seen.add(parent)
+        session = parent
+    return session
 
 
 def _never_seen(session: str) -> Response:

@@ -11,7 +11,17 @@ from fnmatch import fnmatchcase
 
 from proxy.model import Effect, HttpCall
 
-_NETWORK = ("data.egress", "data.egress.*", "net.*", "network.*", "http.*", "web.*", "*.fetch")
+_NETWORK = (
+    "data.egress",
+    "data.egress.*",
+    "data.fetch",
+    "data.fetch.*",
+    "http.*",
+    "net.*",
+    "network.*",
+    "remote.*",
+    "web.*",
+)
 _MOST_HOSTS = 32
 _HOST_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-._:[]")
 

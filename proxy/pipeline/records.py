@@ -184,20 +184,22 @@ def signal_record(
 
 
 def freeze_record(
-    session: str,
+    session: str | None,
     agent: str | None,
     event: str,
     *,
+    scope: str,
     by: str,
     reason: str | None,
-    lifted: Sequence[str],
+    lifted: Sequence[str] = (),
 ) -> Record:
-    """A human has frozen a session, or thawed it; `lifted` are the signals that ended with that."""
+    """A human has frozen a scope, or thawed it; `lifted` are the signals that ended with that."""
     return {
         "type": "session",
         "session": session,
         "agent": agent,
         "event": event,
+        "scope": scope,
         "by": by,
         "reason": None if reason is None else redact_text(reason),
         "lifted": list(lifted),

@@ -60,7 +60,29 @@ class SignalDesk:
                 return None
             row = frozen_row(_who(tx, session).scope("session"), by, reason, self._now_ms())
             tx.put_signal(row)
-            emit(freeze_record(session, agent, "frozen", by=by, reason=reason, lifted=()))
+            emit(freeze_record(session, agent, "frozen", scope=row.scope, by=by, reason=reason))
+            return row
+
+        return await self._writer.run(freeze)
+
+    async def freeze_scope(self, scope: str, by: str, reason: str | None) -> SignalRow:
+        """Stops every call of an agent, a human's agents or the fleet: "agent:bot", "fleet".
+
+        Raises:
+            ValueError: it is no scope.
+        """
+        what, _, named = scope.partition(":")
+        is_fleet = scope == "fleet"
+        if not is_fleet and (what not in _SUBJECTS or not _is_name(named)):
+            raise ValueError(f"{scope!r} is not session:S, agent:A, human:H or fleet")
+
+        def freeze(tx: Transaction, emit: Emit) -> SignalRow:
+            session = named if what == "session" else None
+            agent = named if what == "agent" else None
+            at = _who(tx, session).scope("session") if session is not None else scope
+            row = frozen_row(at, by, reason, self._now_ms())
+            tx.put_signal(row)
+            emit(freeze_record(session, agent, "frozen", scope=at, by=by, reason=reason))
             return row
 
         return await self._writer.run(freeze)
@@ -78,8 +100,13 @@ class SignalDesk:
             if agent is None:
                 return None
             who = _who(tx, session)
-            lifted = self._lift_all(tx, who.scope("session"))
-            emit(freeze_record(session, agent, "thawed", by=by, reason=reason, lifted=lifted))
+            scope = who.scope("session")
+            lifted = self._lift_all(tx, scope)
+            emit(
+                freeze_record(
+                    session, agent, "thawed", scope=scope, by=by, reason=reason, lifted=lifted
+                )
+            )
             return lifted, tx.signals_in_force(who.scopes(), self._now_ms())
 
         return await self._writer.run(thaw)
@@ -217,19 +244,17 @@ def _checked(body: Mapping[str, Json]) -> str:
         raise ValueError(f"'{name}' is a signal that checkrein finds itself; post another name")
     for key in _SUBJECTS:
         value = body.get(key)
-        if value is None:
-            continue
-        if (
-            not isinstance(value, str)
-            or not value.isprintable()
-            or not 0 < len(value) <= _MOST_CHARS
-        ):
+        if value is not None and not _is_name(value):
             raise ValueError(f"{key!r} must be text of at most {_MOST_CHARS} printable characters")
     if body.get("fleet") not in (None, True):
         raise ValueError("'fleet' can only be true")
     if not any(body.get(key) for key in (*_SUBJECTS, "fleet")):
         raise ValueError("say whom it is about: 'session', 'agent', 'human' or 'fleet': true")
     return name
+
+
+def _is_name(value: Json) -> bool:
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= _MOST_CHARS
 
 
 def _said(name: str, body: Mapping[str, Json]) -> str:

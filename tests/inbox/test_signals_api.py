@@ -91,6 +91,41 @@ async def test_a_fleet_signal_outlives_a_thaw(api: tuple[Bench, httpx.AsyncClien
 
 
 @pytest.mark.parametrize(
+    ("scope", "verdict_then"),
+    [
+        pytest.param("agent:a1", Verdict.BLOCK, id="the-agent"),
+        pytest.param("fleet", Verdict.BLOCK, id="fleet"),
+        pytest.param("session:s1", Verdict.BLOCK, id="session"),
+        pytest.param("agent:a2", Verdict.ALLOW, id="another-agent"),
+    ],
+)
+async def test_an_agent_is_frozen_whatever_it_calls_its_session(
+    api: tuple[Bench, httpx.AsyncClient], scope: str, verdict_then: Verdict
+) -> None:
+    """A claimed session's name can be changed, the agent's cannot where its identity is trusted."""
+    bench, client = api
+    answer = await client.post("/v1/signals/freeze", json={"scope": scope, "by": "ops"})
+    assert answer.json()["frozen"] is True
+    assert await verdict(bench, 1) is verdict_then
+    (listed,) = (await client.get("/v1/sessions")).json()["sessions"]
+    assert listed["frozen"] is (verdict_then is Verdict.BLOCK)
+    await client.post("/v1/signals/lift", json={"scope": scope, "name": "freeze", "by": "ops"})
+    assert await verdict(bench, 2) is Verdict.ALLOW
+
+
+async def test_a_sub_session_is_listed_with_its_family(
+    api: tuple[Bench, httpx.AsyncClient],
+) -> None:
+    bench, client = api
+    for session, parent in (("child", "s1"), ("grandchild", "child"), ("other", None)):
+        who = bench.who(session, parent=parent)
+        await bench.pipeline.see_session(who, "peer")
+    await client.post("/v1/sessions/grandchild/freeze")
+    sessions = (await client.get("/v1/sessions")).json()["sessions"]
+    assert sorted(one["id"] for one in sessions if one["frozen"]) == ["child", "grandchild", "s1"]
+
+
+@pytest.mark.parametrize(
     ("path", "body", "status"),
     [
         pytest.param("/v1/signals", b'{"session": "s1"}', 400, id="no-name"),
@@ -104,6 +139,9 @@ async def test_a_fleet_signal_outlives_a_thaw(api: tuple[Bench, httpx.AsyncClien
         pytest.param("/v1/signals", b"\xff", 400, id="no-text"),
         pytest.param("/v1/signals/lift", b"{}", 400, id="lift-where"),
         pytest.param("/v1/signals/lift", b'{"scope": "fleet"}', 404, id="lift-nothing"),
+        pytest.param("/v1/signals/freeze", b"{}", 400, id="freeze-where"),
+        pytest.param("/v1/signals/freeze", b'{"scope": "agent:"}', 400, id="freeze-no-name"),
+        pytest.param("/v1/signals/freeze", b'{"scope": "fleet:x"}', 400, id="freeze-no-scope"),
         pytest.param("/v1/sessions/none/freeze", b"", 404, id="freeze-nobody"),
         pytest.param("/v1/sessions/none/thaw", b"", 404, id="thaw-nobody"),
         pytest.param("/v1/sessions/s1/freeze", b'{"by": 1}', 400, id="name-no-text"),
