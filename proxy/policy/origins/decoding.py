@@ -34,6 +34,7 @@ _HEX = re.compile(r"(?:[\s,;:\-]{0,2}(?:\\x|0x|%|\\)?[0-9a-fA-F]{2}){8,}")
 _NOT_HEX = re.compile(r"\\x|0x|[^0-9a-fA-F]")
 _CODES = re.compile(r"\d{2,3}(?:[\s,;.]{1,3}\d{2,3}){6,}")
 _BITS = re.compile(r"[01]{7,8}(?:[\s,;]{0,2}[01]{7,8}){7,}")
+_DIGIT = re.compile(r"\d")
 _DIGITS = re.compile(r"(?:\d\W{0,3}){14}")
 _INTEGER = re.compile(r"\d{20,2000}")
 _ESCAPE = re.compile(
@@ -44,6 +45,8 @@ _QUOTED = re.compile(r"=(?:[0-9A-Fa-f]{2}|\r?\n)")
 _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _ENTITY = re.compile(r"&(?:#\w{2,8}|[A-Za-z]{2,8});?")
 _SPREAD = re.compile(r"(?:[^\s\-_.,|]{1,4}[\s\-_.,|]{1,2}){5,}[^\s\-_.,|]{1,4}")
+# What blobs have and short words put together have not.
+_CODED = re.compile(r"\d[A-Za-z]|[A-Za-z]\d|[%\\&=+]|(?:[a-z]{1,3}[A-Z]+){3}")
 _GAPS = re.compile(r"[\s\-_.,|]")
 _JOINED = re.compile(
     r"""["'`]\s{0,4}(?:\+|\.|,|&|\|\||\\\n)\s{0,4}["'`]|/\*[^*]{0,200}\*/"""
@@ -51,9 +54,9 @@ _JOINED = re.compile(
 )
 # Possessive: a run of punctuation has one reading, however long.
 _PLAIN = re.compile(r"[^A-Za-z0-9]*+(?:[A-Za-z][a-z]*+(?:[^A-Za-z0-9+=]++|$))*+")
-_CAMEL = re.compile(r"[a-z0-9][A-Z]|\d[a-z]|[A-Z]{2}\d")
 _BLOB = re.compile(r"[A-Za-z0-9+/_\-%\\&#;=]{16,}")
 _ASCII_85 = re.compile(r"[!-u]{10,}")
+_RARE = re.compile(r"[!#$()*;<>@^`{|}~\"',\[\]]")
 _BASE_85 = re.compile(r"[0-9A-Za-z!#$%&()*+\-;<=>?@^_`{|}~]{10,}")
 _ODD = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd]")
 _RUNS = re.compile(rb"[\t\x20-\x7e]{8,}")
@@ -112,14 +115,17 @@ def _decoded(text: str, stored: bool) -> Iterator[str]:
         for item in text.split()
         if len(item) >= 24 or (len(item) >= 10 and not _PLAIN.fullmatch(item))
     ]
-    spaced = " " in text and _CAMEL.search(text) is not None and _SPACED.fullmatch(text) is not None
+    spaced = " " in text and _SPACED.fullmatch(text) is not None and _CODED.search(text) is not None
     if long or spaced:
         yield _base64(text, spaced)
-    yield _hex(text)
+    has_digits = _DIGIT.search(text) is not None
+    if has_digits:
+        yield _hex(text)
     if stored:
         return
-    yield _squeezed(text)
-    if _DIGITS.search(text):
+    if has_digits:  # as good as every blob has some
+        yield _squeezed(text)
+    if has_digits and _DIGITS.search(text):
         yield _codes(text)
         yield _bits(text)
         yield _integer(text)
@@ -286,7 +292,8 @@ def _unquoted(text: str) -> str:
 
 def _squeezed(text: str) -> str:
     """`c 2 V j`, `c2Vj-cmV0-…`: what was spread out, put together."""
-    return "\n".join(_GAPS.sub("", run) for run in _SPREAD.findall(text))
+    runs = (_GAPS.sub("", run) for run in _SPREAD.findall(text))
+    return "\n".join(run for run in runs if _CODED.search(run))
 
 
 def _base85(tokens: list[str]) -> str:
@@ -294,6 +301,8 @@ def _base85(tokens: list[str]) -> str:
     found = []
     for pattern, decode in ((_BASE_85, base64.b85decode), (_ASCII_85, base64.a85decode)):
         for run in pattern.findall(text)[:64]:
+            if len(set(_RARE.findall(run))) < 2:
+                continue  # an address, a path
             for start in range(5):
                 try:
                     found.append(_as_text(decode(run[start:].encode())))

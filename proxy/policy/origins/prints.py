@@ -19,6 +19,7 @@ of kinds cannot meet by chance.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -61,7 +62,7 @@ _SCRIPT = re.compile(  # scripts without spaces: a word a letter
     "[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u1100-\u11ff]"
     "|[^\\W_\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u1100-\u11ff]+"
 )
-_PHRASES = re.compile("|".join(re.escape(squash(p)) for p in sorted(PHRASES, key=len)[::-1]))
+_PHRASES = tuple(squash(phrase) for phrase in PHRASES)
 _ENCODED = re.compile(r"[A-Za-z0-9+/_\-]{24}|%[0-9A-Fa-f]{2}|\\[ux]|&#|=[0-9A-F]{2}")
 _LETTERS = re.compile(r"[^\W\d_]{8,}")
 _ROT13 = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
@@ -425,22 +426,35 @@ def _leaves_of(text: str, depth: int = 3) -> list[str] | None:
     return leaves
 
 
-def _prose_windows(folded: str, step: int) -> Iterator[str]:
-    """Yields `WINDOW` letters and digits from the start of every `step`-th word on."""
+def _prose_windows(folded: str, step: int) -> list[str]:
+    """Returns `WINDOW` letters and digits from the start of every `step`-th word on."""
     if len(folded) < WINDOW:
-        return
+        return []
     words = (_WORDS if folded.isascii() else _SCRIPT).findall(folded)
     text = "".join(words)
     if len(text) < WINDOW or len(words) < 4:
-        return
+        return []
     last = len(text) - WINDOW
-    stock = [match.span() for match in _PHRASES.finditer(text)]
-    for start in accumulate(map(len, words[:-1:step] if step == 1 else _pairs(words)), initial=0):
-        if start > last:
-            return
-        if stock and any(first < start + WINDOW and start < end for first, end in stock):
-            continue
-        yield "w" + text[start : start + WINDOW]
+    lengths = map(len, words[:-1] if step == 1 else _pairs(words))
+    starts = [start for start in accumulate(lengths, initial=0) if start <= last]
+    if stock := sorted(_stock(text)):
+        firsts = [first for first, _ in stock]
+        ends = list(accumulate((end for _, end in stock), max))
+        starts = [
+            start
+            for start in starts
+            if not (at := bisect_left(firsts, start + WINDOW)) or ends[at - 1] <= start
+        ]
+    return ["w" + text[start : start + WINDOW] for start in starts]
+
+
+def _stock(text: str) -> Iterator[tuple[int, int]]:
+    """Yields where the phrases stand that say nothing."""
+    for phrase in _PHRASES:
+        at = text.find(phrase)
+        while at >= 0:
+            yield at, at + len(phrase)
+            at = text.find(phrase, at + len(phrase))
 
 
 def _pairs(words: Sequence[str]) -> list[str]:
