@@ -22,11 +22,11 @@ import msgspec
 MAX_PASSAGES = 4000
 _MAX_PASSAGE = 3000  # characters; a longer paragraph is read in overlapping windows
 _OVERLAP = 400
-_MAX_BLOBS = 40
 _MAX_BLOB = 8192
 _MAX_HIDDEN_MARKS = 200
 
 _JSON_STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_BARE_WORD = re.compile(r"(?!(?:true|false|null)\b)\b[^\W\d_]{2,}")
 _BREAK = re.compile(r"\n[ \t\r]*(?:\n[ \t\r]*)+")
 # What dumps of records are made of: the next item, the next field.
 _FIELD = re.compile(r"\n(?=[ ]{0,12}(?:- )?[a-z_]{2,24}:(?: |\n))")
@@ -57,6 +57,9 @@ _INLINE_TAG = re.compile(
 _BLOB = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{24,8192}={0,2}")
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*]){5,400}\w(?!\w)")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
+_UNICODE_ESCAPE = re.compile(r"\\{1,8}u([0-9a-fA-F]{4})")
+_OTHER_ESCAPE = re.compile(r"\\{1,8}([nrt\"'/])")
+_ESCAPED = "\"'/"
 _SPACES = re.compile(r"\s+")
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
 _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007f]{2,7}")
@@ -86,11 +89,12 @@ class Passage:
 
 
 def passages(text: str) -> Iterator[Passage]:
-    """Yields a text's passages in order, at most `MAX_PASSAGES`; the last then has all the rest."""
+    """Yields a text's passages in order; past `MAX_PASSAGES` the rest is cut by length alone."""
     for count, (start, end, box, hidden) in enumerate(_places(text), 1):
         if count == MAX_PASSAGES:
-            yield _passage(text, start, len(text), box, hidden=True)
-            return
+            for step in range(start, len(text), _MAX_PASSAGE - _OVERLAP):
+                yield _passage(text, step, min(len(text), step + _MAX_PASSAGE), box, hidden=hidden)
+            break
         yield _passage(text, start, end, box, hidden=hidden)
     yield from _blobs(text)
 
@@ -98,12 +102,11 @@ def passages(text: str) -> Iterator[Passage]:
 def _places(text: str) -> Iterator[tuple[int, int, int, bool]]:
     if text[:64].lstrip()[:1] in ("{", "["):
         box = 0
-        covered = 0
         for box, found in enumerate(_JSON_STRING.finditer(text), 1):
-            covered += found.end() - found.start()
             if found.end(1) - found.start(1) >= 12:
                 yield from _split(text, found.start(1), found.end(1), box, _JSON_BREAK)
-        if covered * 3 > len(text):
+        # JSON has no words outside its strings; a text that only starts like it has.
+        if _BARE_WORD.search(_JSON_STRING.sub(" ", text)) is None:
             return
     yield from _split(text, 0, len(text), 0, _BREAK)
 
@@ -158,8 +161,9 @@ def _comments(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 def _passage(text: str, start: int, end: int, box: int, *, hidden: bool) -> Passage:
     raw = text[start : min(end, start + _MAX_PASSAGE)]
-    if box and "\\" in raw:
-        raw = _unescaped(raw)
+    if "\\" in raw:
+        # JSON in JSON, or a program's way to write a text, has escapes left.
+        raw = _bare(_unescaped(raw) if box else raw)
     words, smuggled = read(raw)
     return Passage(start, end, words, raw, box, hidden, smuggled)
 
@@ -170,6 +174,11 @@ def _unescaped(raw: str) -> str:
     except (msgspec.MsgspecError, UnicodeError):
         return raw.replace("\\n", "\n").replace('\\"', '"').replace("\\t", " ").replace("\\/", "/")
     return value
+
+
+def _bare(raw: str) -> str:
+    raw = _UNICODE_ESCAPE.sub(lambda m: chr(int(m[1], 16)), raw)
+    return _OTHER_ESCAPE.sub(lambda m: m[1] if m[1] in _ESCAPED else " ", raw)
 
 
 def read(raw: str) -> tuple[str, bool]:
@@ -203,9 +212,7 @@ def read(raw: str) -> tuple[str, bool]:
 
 def _blobs(text: str) -> Iterator[Passage]:
     """Yields what Base64 in the text says, where it says words."""
-    for count, found in enumerate(_BLOB.finditer(text)):
-        if count == _MAX_BLOBS:
-            return
+    for found in _BLOB.finditer(text):
         blob = found.group()
         said = _decoded(blob.replace("-", "+").replace("_", "/"))
         if said is not None:
