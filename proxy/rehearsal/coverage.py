@@ -91,6 +91,16 @@ class Coverage:
         return None
 
     @property
+    def times(self) -> dict[Covered, int]:
+        """How often each entry has decided something; for `add`, in another process."""
+        return dict(self._times)
+
+    def add(self, times: Mapping[Covered, int]) -> None:
+        """Adds what was counted elsewhere for the same rules."""
+        for entry, n in times.items():
+            self._times[entry] = self._times.get(entry, 0) + n
+
+    @property
     def never(self) -> list[Covered]:
         """Entries that never decided anything, in file order."""
         found = [entry for entry, times in self._times.items() if not times]

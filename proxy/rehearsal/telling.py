@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from proxy.model import Json, Reason, Verdict
+from proxy.model import Json
 from proxy.rehearsal.coverage import Coverage
-from proxy.rehearsal.rehearsal import Judged
 from proxy.rehearsal.trying import CaseOutcome, FileOutcome, Outcome
+from proxy.rehearsal.written import reason_line
 
 
 def file_lines(file: FileOutcome, *, verbose: bool) -> Iterator[str]:
@@ -25,7 +25,7 @@ def file_lines(file: FileOutcome, *, verbose: bool) -> Iterator[str]:
         if verbose:
             for at, title, calls in case.trace:
                 yield f"        {at}: {title}"
-                yield from (f"            {_told(judged)}" for judged in calls)
+                yield from (f"            {call}" for call in calls)
         yield from _fault_lines(case)
 
 
@@ -37,30 +37,7 @@ def _fault_lines(case: CaseOutcome) -> Iterator[str]:
     yield f"      {case.path}:{line}:{col}: step {fault.step}: {fault.title}"
     yield from (f"        {text}" for text in fault.texts)
     for reason in fault.reasons:
-        yield f"        because {_reason(reason)}"
-
-
-def _told(judged: Judged) -> str:
-    effects = ", ".join(_effect(dict(effect)) for effect in judged.effects)
-    rules = ", ".join(dict.fromkeys(r.rule for r in judged.reasons if r.verdict > Verdict.ALLOW))
-    budgets = ", ".join(
-        f"{state.name} {state.after:f}/{state.limit:f}" for state in judged.decision.budgets
-    )
-    parts = [f"by {rules}" if rules else "", f"[{effects or 'no effects'}]", budgets]
-    if not judged.named:
-        parts = ["(no route names it)"]
-    return " ".join([judged.verdict.label, *filter(None, parts)])
-
-
-def _effect(effect: dict[str, Json]) -> str:
-    amount = f" {effect['amount']} {effect['unit'] or ''}".rstrip() if effect["amount"] else ""
-    target = f" on {effect['target']}" if effect["target"] is not None else ""
-    return f"{effect['kind']}{amount}{target}"
-
-
-def _reason(reason: Reason) -> str:
-    where = f" ({reason.file}:{reason.line})" if reason.file is not None else ""
-    return f"{reason.verdict.label} by {reason.rule}{where}: {reason.text}"
+        yield f"        because {reason_line(reason)}"
 
 
 def summary_line(files: Sequence[FileOutcome], elapsed_s: float) -> str:

@@ -7,8 +7,11 @@ decided otherwise; ERROR is a case that could not be played, or a file that coul
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,9 +22,14 @@ from proxy.policy.load import Loaded, load_paths
 from proxy.policy.problems import RuleErrors
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.casefile import Case, CaseFile, read_case_file
-from proxy.rehearsal.coverage import Coverage
+from proxy.rehearsal.coverage import Coverage, Covered
 from proxy.rehearsal.rehearsal import Judged, Rehearsal
 from proxy.rehearsal.steps import Stage, Step
+from proxy.rehearsal.written import call_line
+
+_MANY_CASES = 300
+"""From here on a process more is sooner done; each loads the rules for itself."""
+_PART_CASES = 50
 
 
 class Outcome(StrEnum):
@@ -50,7 +58,7 @@ class CaseOutcome:
     place: tuple[int, int]
     outcome: Outcome
     fault: Fault | None = None
-    trace: tuple[tuple[int, str, tuple[Judged, ...]], ...] = ()  # line, title, calls
+    trace: tuple[tuple[int, str, tuple[str, ...]], ...] = ()  # line, title, what the calls did
     elapsed_s: float = 0.0
 
 
@@ -82,41 +90,104 @@ class Rules:
         return self._sets[name]
 
 
-def try_files(paths: Iterable[Path]) -> Iterator[FileOutcome]:
-    """Runs cases files, one after another."""
+def try_files(paths: Iterable[Path], *, workers: int | None = None) -> Iterator[FileOutcome]:
+    """Runs cases files, one after another; many cases on all cores.
+
+    Args:
+        paths: the files.
+        workers: how many processes; by default one for a few cases, else as many as there are cores.
+    """
     rules = Rules()
-    for path in paths:
-        yield try_file(path, rules)
+    opened = [_open(path, rules) for path in paths]
+    total = sum(len(one.file.cases) for one in opened if one.file is not None)
+    if workers is None:
+        workers = (os.process_cpu_count() or 1) if total >= _MANY_CASES else 1
+    if workers <= 1:
+        for one in opened:
+            yield _try_here(one)
+        return
+    context = multiprocessing.get_context("spawn")  # the rules hold what cannot be forked
+    with ProcessPoolExecutor(workers, context) as pool:
+        parts = [
+            [pool.submit(_try_part, one.path, *part) for part in _parts(one)] for one in opened
+        ]
+        for one, futures in zip(opened, parts, strict=True):
+            for future in futures:
+                cases, times = future.result()
+                one.outcome.cases += cases
+                if one.outcome.coverage is not None:
+                    one.outcome.coverage.add(times)
+            yield one.outcome
 
 
-def try_file(path: Path, rules: Rules | None = None) -> FileOutcome:
-    """Runs one cases file."""
-    rules = rules or Rules()
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A file that is read, or what is wrong with it."""
+
+    path: Path
+    outcome: FileOutcome
+    file: CaseFile | None = None
+    rules: RuleSet | None = None
+
+
+def _open(path: Path, rules: Rules) -> _Opened:
     try:
         file = read_case_file(path)
         loaded, compiled = rules.load(file.rules)
     except RuleErrors as errors:
-        return FileOutcome(path, problems=tuple(map(str, errors.problems)))
-    return try_cases(file, loaded, compiled)
+        return _Opened(path, FileOutcome(path, problems=tuple(map(str, errors.problems))))
+    outcome = FileOutcome(path, coverage=Coverage(loaded, compiled))
+    return _Opened(path, outcome, file, compiled)
+
+
+def _try_here(one: _Opened) -> FileOutcome:
+    if one.file is not None and one.rules is not None and one.outcome.coverage is not None:
+        one.outcome.cases += _play(one.file.cases, one.path, one.rules, one.outcome.coverage)
+    return one.outcome
+
+
+def _parts(one: _Opened) -> Iterator[tuple[int, int]]:
+    total = len(one.file.cases) if one.file is not None else 0
+    for begin in range(0, total, _PART_CASES):
+        yield begin, begin + _PART_CASES
+
+
+_opened: dict[Path, tuple[CaseFile, Loaded, RuleSet]] = {}
+"""What a worker process has read."""
+
+
+def _try_part(path: Path, begin: int, end: int) -> tuple[list[CaseOutcome], dict[Covered, int]]:
+    """Runs some of a file's cases in a worker."""
+    if path not in _opened:
+        file = read_case_file(path)
+        _opened[path] = (file, *Rules().load(file.rules))
+    file, loaded, rules = _opened[path]
+    coverage = Coverage(loaded, rules)
+    return _play(file.cases[begin:end], path, rules, coverage), coverage.times
 
 
 def try_cases(file: CaseFile, loaded: Loaded, rules: RuleSet) -> FileOutcome:
     """Runs a file's cases under rules that are loaded."""
-    made = FileOutcome(file.path, coverage=Coverage(loaded, rules))
+    coverage = Coverage(loaded, rules)
+    return FileOutcome(file.path, _play(file.cases, file.path, rules, coverage), coverage)
+
+
+def _play(
+    cases: Sequence[Case], path: Path, rules: RuleSet, coverage: Coverage
+) -> list[CaseOutcome]:
+    made: list[CaseOutcome] = []
     with Rehearsal(rules) as rehearsal:
-        for n, case in enumerate(file.cases):
+        for n, case in enumerate(cases):
             if n or case.at_ms is not None:
                 rehearsal.reset(case.at_ms)
-            made.cases.append(_try_case(file, case, rehearsal, made.coverage))
+            made.append(_try_case(path, case, rehearsal, coverage))
     return made
 
 
-def _try_case(
-    file: CaseFile, case: Case, rehearsal: Rehearsal, coverage: Coverage | None
-) -> CaseOutcome:
+def _try_case(path: Path, case: Case, rehearsal: Rehearsal, coverage: Coverage) -> CaseOutcome:
     started_s = time.perf_counter()
     stage = Stage(rehearsal, case.who)
-    trace: list[tuple[int, str, tuple[Judged, ...]]] = []
+    trace: list[tuple[int, str, tuple[str, ...]]] = []
     outcome, fault = Outcome.PASS, None
     for number, step in enumerate(case.steps, 1):
         try:
@@ -128,18 +199,17 @@ def _try_case(
             texts = (f"{type(error).__name__}: {error}",)
             outcome, fault = Outcome.ERROR, Fault(step.place, number, step.title, texts)
             break
-        trace.append((step.place[0], step.title, tuple(judged for judged, _ in played.calls)))
+        told = tuple(call_line(judged) for judged, _ in played.calls)
+        trace.append((step.place[0], step.title, told))
         for judged, _ in played.calls:
-            if coverage is not None:
-                coverage.take(judged)
+            coverage.take(judged)
         fault = _first_fault(step, number, played.calls)
         if fault is not None:
             outcome = Outcome.FAIL
             break
-    if coverage is not None:
-        coverage.take_signals(rehearsal.signals_met())
+    coverage.take_signals(rehearsal.signals_met())
     elapsed_s = time.perf_counter() - started_s
-    return CaseOutcome(file.path, case.name, case.place, outcome, fault, tuple(trace), elapsed_s)
+    return CaseOutcome(path, case.name, case.place, outcome, fault, tuple(trace), elapsed_s)
 
 
 def _first_fault(

@@ -11,7 +11,7 @@ from proxy.policy.problems import RuleErrors
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.casefile import find_case_files, read_cases
 from proxy.rehearsal.telling import exit_code, file_lines
-from proxy.rehearsal.trying import FileOutcome, Outcome, try_cases, try_file
+from proxy.rehearsal.trying import FileOutcome, Outcome, try_cases, try_files
 
 RULES = """
 version: 1
@@ -313,7 +313,7 @@ def test_coverage_names_what_never_decided() -> None:
 
 def test_rules_that_do_not_load_are_told(tmp_path: Path) -> None:
     (tmp_path / "t.cases.yaml").write_text(HEAD + "      - call: look\n")
-    made = try_file(tmp_path / "t.cases.yaml")
+    made = next(iter(try_files([tmp_path / "t.cases.yaml"])))
     assert made.problems == (
         f"{tmp_path / 't.yaml'}:1:1: cannot be read: No such file or directory",
     )
@@ -325,3 +325,22 @@ def test_files_are_found_beside_their_rules(tmp_path: Path) -> None:
         (tmp_path / name).write_text("")
     found = find_case_files([tmp_path / "a.yaml", tmp_path])
     assert [path.name for path in found] == ["a.cases.yaml", "b.cases.yaml"]
+
+
+def test_processes_find_what_one_does(tmp_path: Path) -> None:
+    """The same outcomes in the same order, and the same coverage."""
+    (tmp_path / "t.yaml").write_text(RULES)
+    cases = "".join(
+        f"  - name: c{n}\n    steps: [{{call: refund, args: {{amount: {n}, order: A}}}}]\n"
+        for n in range(120)
+    )
+    path = tmp_path / "t.cases.yaml"
+    path.write_text(f"version: 1\ncases:\n{cases}")
+    alone, both = (next(iter(try_files([path], workers=workers))) for workers in (1, 2))
+    assert [(c.name, c.outcome, c.fault, c.trace) for c in alone.cases] == [
+        (c.name, c.outcome, c.fault, c.trace) for c in both.cases
+    ]
+    assert both.count(Outcome.FAIL) == 19
+    assert alone.coverage is not None
+    assert both.coverage is not None
+    assert alone.coverage.times == both.coverage.times
