@@ -38,7 +38,7 @@ _PLACEHOLDER = re2.compile(
     rb"|is|was|are|has|have|must|should|can|will|and|or|for|to|in|of|the|an?|your|you|my|on|with|from|reset"
     rb"|expired|invalid|incorrect|wrong|missing|needed|updated|changed|protected|authentication"
     rb"|based|login|manager|policy|please|if|when|as|at|by|it|this|that|we|i"
-    rb"|\$\{?[a-z_][a-z0-9_.]*\}?|\$\(.*|%[a-z_]+%|\{\{.*|\{[a-z_ ]*\}?|<.*|\[.*|.*\(.*"
+    rb"|\$\{?[a-z_][a-z0-9_.]*\}?|\$\(.*|%[a-z_]+%|\{\{.*|\{[a-z_ ]*\}?|<.*|\[.*|[a-z_][a-z0-9_.]*\(.*"
     rb"|(?:your|my|the|an?)[-_ ].*|.*[-_]here|x{3,}.*|(?:os|process|self|this|config|settings|env|secrets)\..*"
     rb"|[a-z_][a-z0-9_.]*\[.*|raise|return|else|try|self|lambda"
     rb"|(?:string|number|boolean|str|int|bytes)[,;)|\]?].*)$"

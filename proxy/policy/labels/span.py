@@ -47,7 +47,7 @@ class Scanned:
         self.lower = self.data.lower()  # ASCII only, so that offsets stay
 
     def before(self, at: int, length: int = _CONTEXT_BYTES) -> bytes:
-        """Returns the lower-case bytes ahead of a place, back to the line before its own."""
+        """Returns the bytes ahead of a place, in lower case."""
         return self.lower[max(0, at - length) : at]
 
     def spans(self, found: Iterable[Found]) -> list[Span]:
