@@ -30,7 +30,17 @@ if TYPE_CHECKING:
 _HOST = "!host"
 """The kind under which hosts are remembered beside effects' targets; no effect's kind has a '!'."""
 
-_NOT_CALLS = ("model_request", "mcp_resource", "mcp_prompt", "mcp_sampling", "mcp_elicitation")
+_NOT_CALLS = (
+    "model_request",
+    "mcp_resource",
+    "mcp_prompt",
+    "mcp_sampling",
+    "mcp_elicitation",
+    "unparsed",
+    "opaque",
+    "pass-through",
+)
+"""Beginnings of the kinds that stand for traffic: what repeats there is a protocol, not an agent."""
 
 
 @dataclass(frozen=True, slots=True)

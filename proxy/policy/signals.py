@@ -17,10 +17,11 @@ from fnmatch import fnmatchcase
 from proxy.model import Json, Verdict
 from proxy.policy import schema
 from proxy.policy.amounts import read_amount
+from proxy.policy.budgets import SPENDING
 from proxy.policy.cel import CONFIDENCE, SIGNAL, Expression, ExpressionFault, Scope
 from proxy.policy.facts import InForce
 from proxy.policy.hours import Hours, HoursFault, read_hours
-from proxy.policy.problems import did_you_mean
+from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.site import Site
 
 FREEZE, SCALE, RAISE, HOLD, BLOCK = "freeze", "scale", "raise", "hold", "block"
@@ -256,6 +257,18 @@ def check_signal(signal: Signal, budgets: Iterable[str], gates: Iterable[str]) -
         if what and action.name not in names:
             near = did_you_mean(action.name, names)
             _place(signal, action).fault(f"{action.verb}: no {what} '{action.name}'{near}")
+
+
+def unmet_kinds(signal: Signal, kinds: Iterable[str]) -> Iterable[Problem]:
+    """Returns a warning for each kind that an action is about and no tool's effect has."""
+    produced = sorted({*kinds, *SPENDING})
+    for action in signal.actions:
+        if action.verb not in _VERDICTS or action.name == "*":
+            continue
+        if not any(fnmatchcase(kind, action.name) for kind in produced):
+            near = did_you_mean(action.name, produced)
+            text = f"{action.verb}: no tool produces an effect '{action.name}'{near}"
+            yield _place(signal, action).problem(text)
 
 
 def _place(signal: Signal, action: Action) -> Site:

@@ -250,3 +250,11 @@ def test_hours(hours: str, at: str, inside: bool) -> None:
 def test_hours_that_are_none(hours: str, zone: str) -> None:
     with pytest.raises(HoursFault):
         read_hours(hours, zone)
+
+
+def test_a_kind_that_no_tool_has_is_warned_of() -> None:
+    """A hold on a kind that is written wrong would never hold anything."""
+    text = BASE + '  - {on: x.y, do: {hold: [money.*, monye.pay, "*", spend]}}\n'
+    (warning,) = RuleSet.load_text("x.yaml", text).warnings
+    told = "signal 1: hold: no tool produces an effect 'monye.pay'; did you mean 'money.pay'?"
+    assert str(warning) == f"x.yaml:11:19: {told}"
