@@ -32,6 +32,8 @@ logging.getLogger("sqlglot").disabled = True
 
 _TRIED = ("postgres", "mysql", "sqlite", "tsql")
 _SAME = {"mariadb": "mysql"}
+_PLAIN = re.compile(r"[\w\s,.()=<>*+;'%!:-]*", re.ASCII)
+_ROWS = frozenset({"select", "insert", "update", "delete"})
 _NO_SEMICOLONS = frozenset({"tsql"})
 """Dialects in which statements follow each other without a mark between them."""
 
@@ -103,9 +105,23 @@ def _read(text: str, dialect: str) -> tuple[Statement, ...]:
         return (opaque("its dialect is not known"),)
     if dialect != ANY:
         return _in_dialect(text, _SAME.get(dialect, dialect)).statements
-    found = [_in_dialect(text, tried) for tried in _TRIED]
+    first = _in_dialect(text, _TRIED[0])
+    if not first.broken and _same_in_all(text, first.statements):
+        return first.statements
+    found = [first, *(_in_dialect(text, tried) for tried in _TRIED[1:])]
     whole = [one for one in found if not one.broken]
     return _union(one.statements for one in (whole or found[:1]))
+
+
+def _same_in_all(text: str, statements: tuple[Statement, ...]) -> bool:
+    """Tells whether all databases read a text alike: no mark in it that one of them reads differently,
+    and nothing but rows read and written."""
+    return (
+        _PLAIN.fullmatch(text) is not None
+        and "--" not in text
+        and all(statement.type in _ROWS for statement in statements)
+        and not _stacked(text)
+    )
 
 
 def _in_dialect(text: str, dialect: str) -> _Read:
