@@ -123,6 +123,13 @@ class SocketGate(Protocol):
     def keepalive(self, lane: str) -> bytes | None:
         """A message that clients ignore, for clients that time messages; None where none fits."""
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether a response has begun and not ended."""
+
+    def refused(self, text: str, lane: str) -> bytes:
+        """A message with an error in one lane: its request was not sent; the connection goes on."""
+
     def fail(self, text: str) -> bytes:
         """A message with an error that this API's clients raise and show; the connection ends."""
 

@@ -86,6 +86,7 @@ class RealtimeGate:
         self._live = False  # turn detection asks for responses
         self._beta = False
         self._model: str | None = None
+        self._answering = False
         self._asked: str | None = None  # event id of a response we asked for
         self._ours: str | None = None  # its response
 
@@ -159,6 +160,13 @@ class RealtimeGate:
 
     def keepalive(self, lane: str) -> bytes | None:
         return None
+
+    @property
+    def is_answering(self) -> bool:
+        return self._answering
+
+    def refused(self, text: str, lane: str) -> bytes:
+        return self._error(text, None)
 
     def fail(self, text: str) -> bytes:
         return self._error(text, None)
@@ -250,6 +258,7 @@ class RealtimeGate:
         calls: list[Held] = []
         places: list[Json] = []
         ended = entry.kind == "response.done"
+        self._answering = not ended
         for item in output or []:
             if isinstance(item, dict) and role_of(item) is not Role.NONE:
                 places.append(item)

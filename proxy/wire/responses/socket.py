@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
 
 from proxy.errors import WireError
 from proxy.model import Json
@@ -156,6 +158,16 @@ class ResponsesSocketGate:
             return made[0] if made else None
         return encode({**decode_marked(made[0], _WHERE), "stream_id": lane})
 
+    @property
+    def is_answering(self) -> bool:
+        gates = [lane.gate for lane in self._lanes.values()]
+        return any(gate is not None and gate.begun and not gate.finished for gate in gates)
+
+    def refused(self, text: str, lane: str) -> bytes:
+        error = {"type": "checkrein_refused", "code": "checkrein", "message": text, "param": None}
+        message = {"type": "error", "status": 403, "error": error}
+        return encode({**message, "stream_id": lane} if lane else message)
+
     def fail(self, text: str) -> bytes:
         error = {"type": "checkrein_refused", "code": "checkrein", "message": text, "param": None}
         return encode({"type": "error", "status": 400, "error": error})
@@ -216,6 +228,8 @@ class ResponsesSocketGate:
                 case Emit(data):
                     events += [ToClient(self._in_lane(lane, m)) for m in gate.messages(data)]
                 case CallFound(key, call):
+                    if gate.confidence is not None:
+                        call = replace(call, confidence=Decimal(f"{gate.confidence:.4f}"))
                     self._calls[self._next_key] = (lane, gate, key)
                     events.append(Found(self._next_key, call, lane.name))
                     self._next_key += 1
