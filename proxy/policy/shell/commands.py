@@ -127,7 +127,8 @@ class CommandTable:
         secrets: list[str] = []
         for line in _lines(text):
             whole = whole or line.why
-            for command in line.commands:
+            # What a function does, it does after what stands behind it has been read.
+            for command in sorted(line.commands, key=lambda command: command.deferred):
                 new = self._of(command, secrets, scope, reasons)
                 secrets += [p.effect.target or "a secret" for p in new if _is_secret(p)]
                 made += new

@@ -69,12 +69,15 @@ _LANGUAGES: dict[str, _Language] = {
     "irb": _language(""),
     "sqlplus": _language(""),
 }
+MAX_CODE = 8_000
+"""Of awk and sed code, in characters; longer code is not looked through, and so is opaque."""
+MAX_SQL = 100_000
 _AWK = re.compile(
-    r"system\s*\(|\|\s*&?\s*(getline|\"|[A-Za-z_(])|\"\s*\||print[^;}\n]*[|>]|getline|@load"
+    r"system\s*\(|\|\s*&?\s*(getline|\"|[A-Za-z_(])|\"\s*\||print[^;}\n]{0,500}[|>]|getline|@load"
 )
 _SED = re.compile(
     r"(?:^|[;{}\n]|\$|\d|/[^/]*/)\s*[ewW](?:\s+\S|$|;)"
-    r"|s([^\w\s\\])(?:\\.|(?!\1).){0,2000}\1(?:\\.|(?!\1).){0,2000}\1[gpiImM0-9]*[ew]",
+    r"|s([^\w\s\\])(?:\\.|(?!\1)[^\\]){0,2000}\1(?:\\.|(?!\1)[^\\]){0,2000}\1[gpiImM0-9]*[ew]",
     re.DOTALL,
 )
 _CLIENTS = re.compile(
@@ -111,14 +114,14 @@ def inline_code(program: str, args: Sequence[Word], stdin: Stdin) -> tuple[Opaqu
     """Tells whether a program runs code that stands in the line or comes by its input."""
     texts = [word.text for word in args]
     if program in ("awk", "gawk", "mawk", "nawk"):
-        hit = any(_AWK.search(text[:20_000]) for text in texts)
+        hit = any(len(text) > MAX_CODE or _AWK.search(text) for text in texts)
         return (Opaque.INLINE_CODE, "awk code that runs programs or writes files") if hit else None
     if program in ("sed", "gsed"):
-        hit = any(_SED.search(text[:20_000]) for text in texts if not text.startswith("/"))
+        hit = any(len(text) > MAX_CODE or _SED.search(text) for text in texts)
         return (Opaque.INLINE_CODE, "sed code that runs programs or writes files") if hit else None
     if program in ("psql", "mysql", "mariadb", "sqlite3"):
         given = "\n".join([*texts, stdin.text or ""])
-        hit = _CLIENTS.search(given[:50_000]) is not None
+        hit = len(given) > MAX_SQL or _CLIENTS.search(given) is not None
         return (Opaque.INLINE_CODE, f"{program} is told to run a program") if hit else None
     language = _LANGUAGES.get(program)
     if language is None:

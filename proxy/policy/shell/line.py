@@ -104,6 +104,7 @@ class Command:
     host: str = ""
     cwd: str = ""
     depth: int = 0
+    deferred: bool = False  # the body of a function or a trap: it runs when that is called
     opaque: Opaque = Opaque.NO
     why: str = ""
     function: bool = False  # the line itself defines it, and its body was read

@@ -194,6 +194,7 @@ _SAME_AS = {
     "npx": "npm",
     "ping6": "ping",
 }
+_FORCES = listed("rm rmi kill container image volume network system builder")
 _LONG: dict[str, tuple[str, ...]] = {
     "rm": ("--recursive", "--force", "--dir", "--interactive", "--no-preserve-root", "--verbose"),
     "git": (
@@ -249,6 +250,8 @@ class Parsed:
 def parse_options(program: str, args: Sequence[Word]) -> Parsed:
     """Tells flags, values and words apart."""
     known = _valued(program)
+    if args and args[0].text in _FORCES and _SAME_AS.get(program, program) == "docker":
+        known = known - {"-f"}  # there it is --force, elsewhere a file
     single = _SAME_AS.get(program, program) in _SINGLE_DASH
     flags: list[str] = []
     values: dict[str, list[Word]] = {}

@@ -24,7 +24,9 @@ from proxy.policy.shell.running import At, Runner
 from proxy.policy.shell.words import Expander, TooManyWords, source
 
 MAX_CHARS = 200_000
+MAX_NODES = 20_000
 MAX_NESTING = 80
+MAX_STEPS = 60_000
 MAX_UNROLLED = 16
 """Values of a `for` that are followed one by one."""
 
@@ -44,6 +46,11 @@ _TOKENS = listed(
     "esac function \n << <<- [ ] [[ ]] ;& ;;&"
 )
 _REDIRECTS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
+_WORDS = listed(
+    "command_name word string raw_string ansi_c_string translated_string concatenation number "
+    "simple_expansion expansion command_substitution process_substitution arithmetic_expansion "
+    "brace_expression extglob_pattern regex variable_name special_variable_name"
+)
 _PARTS = frozenset({"command_substitution", "process_substitution"})
 
 
@@ -83,6 +90,8 @@ class _Reader(Runner):
     def __init__(self) -> None:
         super().__init__()
         self._nesting = 0
+        self._steps = 0
+        self._spent = [0]
 
     def text(self, text: str, at: At) -> None:
         """Reads the text of a line, the outer one or one that a shell is given."""
@@ -96,19 +105,24 @@ class _Reader(Runner):
         if any(text.count(part) > most for part, most in _COSTLY):
             return self.fault("it holds more special characters than a line has")
         tree = Parser(_LANGUAGE).parse(text.encode("utf-8", "replace"))
+        if tree.root_node.descendant_count > MAX_NODES:
+            return self.fault("it has more parts than a line has")
         if tree.root_node.has_error:
             self.fault("a part of it is not shell syntax that can be read")
         self.walk(tree.root_node, at)
 
     def walk(self, node: Node, at: At) -> None:
         self._nesting += 1
+        self._steps += 1
         try:
-            if self._nesting > MAX_NESTING:
+            if self._steps > MAX_STEPS:
+                self.fault("its loops are too long to follow")
+            elif self._nesting > MAX_NESTING:
                 self.fault("it is nested too deeply")
             elif not self.full():
                 self._walk(node, at)
         except TooManyWords:
-            self.fault("braces that become too many words")
+            self.fault("braces or variables that become too much text")
         finally:
             self._nesting -= 1
 
@@ -196,6 +210,8 @@ class _Reader(Runner):
         stdin = at.stdin
         programs: list[str] = []
         for stage in stages:
+            if self.full():
+                break
             start = len(self.out)
             starts.append(start)
             self.aside(lambda stage=stage, stdin=stdin: stage(replace(at, stdin=stdin)))  # type: ignore[misc]  # bound now
@@ -222,10 +238,10 @@ class _Reader(Runner):
                 self._command(body, at, redirects)
                 return
             inner = at if redirects.stdin is None else replace(at, stdin=redirects.stdin)
-            if body is not None:
-                self.walk(body, inner)
             if redirects.files:
                 self.run([Word(":")], (), tuple(redirects.files), inner)
+            if body is not None:
+                self.walk(body, inner)
 
         pipes = [one for one in redirects.then if one.type == "pipeline"]
         stages = [
@@ -299,8 +315,11 @@ class _Reader(Runner):
                     self._redirect(child, at, redirects)
                 case "comment":
                     pass
-                case _ if child.is_named:
+                case _ if child.type in _WORDS:
                     words += expander.words(child)
+                case _ if child.is_named:
+                    self.fault("a command with a part that is no word")
+                    self.walk(child, at)
                 case _:
                     words.append(Word(source(child)))
         words += redirects.extra
@@ -387,7 +406,7 @@ class _Reader(Runner):
         self._forget_assigned(node)
         for child in [body, *node.children_by_field_name("redirect")]:
             if child is not None:
-                inside = replace(at, positional_empty=False, stdin=NO_STDIN)
+                inside = replace(at, positional_empty=False, deferred=True, stdin=NO_STDIN)
                 self.walk(child, inside)
         self.defining.discard(called)
         self.merge(before)
@@ -398,7 +417,9 @@ class _Reader(Runner):
         while waiting:
             one = waiting.pop()
             if one.type in ("variable_assignment", "postfix_expression", "binary_expression"):
-                self.forget(re.split(r"\W", source(one), maxsplit=1)[0])
+                name = re.split(r"\W", source(one), maxsplit=1)[0]
+                self.forget(name)
+                self.outputs.add(name)
             waiting += one.named_children
 
     def expander(self, at: At) -> Expander:
@@ -406,7 +427,8 @@ class _Reader(Runner):
             self.variables,
             self.outputs,
             lambda node: self._substitute(node, at),
-            at.positional_empty,
+            self._spent,
+            at.positional_empty and not self.positional,
         )
 
     def _substitute(self, node: Node, at: At) -> str | None:

@@ -25,6 +25,9 @@ from proxy.policy.shell.targets import describe
 from proxy.policy.shell.wrappers import SHELLS, Inner, inside, joined, shell_call
 
 MAX_COMMANDS = 400
+MAX_WORDS = 4_000
+MAX_VALUE = 20_000
+"""Of a variable, in characters: `a=$a$a` doubles."""
 
 _BIN = re.compile(
     r"(?:/(?:usr/(?:local/)?)?s?bin|/opt/homebrew/s?bin|/opt/local/s?bin|/snap/bin"
@@ -34,6 +37,9 @@ _BIN = re.compile(
 """Folders whose programs are what their names say."""
 _VERSIONED = re.compile(r"(python|pypy|pip|perl|ruby|php|lua|node|gcc|clang|ipython)[\d.-]+")
 _SAME = {"nodejs": "node", "gmake": "make", "pip": "pip", "/bin/[": "["}
+_RESERVED = listed(
+    "if then elif else fi for while until do done case esac in function select { } !"
+)
 _READERS = frozenset({"read", "mapfile", "readarray", "getopts", "let", "printf", "select"})
 """Builtins that set variables they are given by name."""
 _LOADERS = listed(
@@ -66,6 +72,7 @@ class At:
     runs_as: str = ""
     stdin: Stdin = NO_STDIN
     positional_empty: bool = True
+    deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class Runner:
         self.outputs: set[str] = set()
         self.functions: set[str] = set()
         self.defining: set[str] = set()  # functions whose body is being read
+        self.positional = False  # `set -- a b` gave the line arguments of its own
         self.cwd: str | None = ""  # None: somewhere, nobody knows where
         self.fed = NO_STDIN  # the last process substitution
         self.here = ""  # the last here-document of which not all is known
@@ -110,7 +118,8 @@ class Runner:
     # -- variables and the folder
 
     def set(self, name: str, word: Word) -> None:
-        self.variables[name] = word.text if word.known else None
+        known = word.known and len(word.text) <= MAX_VALUE
+        self.variables[name] = word.text if known else None
         (self.outputs.add if word.substituted else self.outputs.discard)(name)
 
     def forget(self, name: str) -> None:
@@ -182,6 +191,9 @@ class Runner:
             return
         if at.depth > 24:
             return self.fault("programs that run programs, too many")
+        if len(words) > MAX_WORDS:
+            self.fault(f"a command has more than {MAX_WORDS} words")
+            words = words[:MAX_WORDS]
         if not words:
             return self.emit(":", (), assignments, redirects, at) if redirects else None
         head, args = words[0], tuple(words[1:])
@@ -195,8 +207,10 @@ class Runner:
             return emit(Opaque.UNREADABLE, why, "(unknown)")
         if head.glob and program != "[":
             return emit(Opaque.UNREADABLE, "the command's name is a pattern")
-        if not program.isascii() or not program.isprintable():
+        if not program or not program.isascii() or not program.isprintable():
             return emit(Opaque.UNREADABLE, "the command's name is not plain ASCII", "(unknown)")
+        if program in _RESERVED:
+            return emit(Opaque.UNREADABLE, "a word of the grammar where a program's name belongs")
         if program in self.defining:
             return emit(Opaque.UNREADABLE, "a function that calls itself", program)
         if program in self.functions:
@@ -220,6 +234,8 @@ class Runner:
                     value = replace(word, text=word.text.partition("=")[2])
                     self._lines(value, "alias", at, emit)
             return emit()
+        if program == "set" and args:
+            self.positional = True
         if program in _READERS:
             for word in args:
                 self.forget(word.text)
@@ -270,7 +286,8 @@ class Runner:
                 self.emit(program, args, assignments, rest, at, kind, inner.why or why)
             elif rest:
                 self.emit(":", (), (), rest, at)
-            self._elsewhere(inner.line.text, there, other=there.host != at.host)
+            if _says_something(inner.line):
+                self._elsewhere(inner.line.text, there, other=there.host != at.host)
 
     def _assembled(self, program: str, line: Word) -> tuple[Opaque, str]:
         """Says how opaque it is that a text is run of which not all is known."""
@@ -280,8 +297,6 @@ class Runner:
 
     def _elsewhere(self, text: str, at: At, *, other: bool) -> None:
         """Another shell has its own variables and folder; on another host also its own files."""
-        if _ONE_EXPANSION.fullmatch(text):
-            return  # nothing of it stands in the line
         kept = (self.functions, self.written, self.fetched)
         before = self.snapshot()
         self.variables = {}
@@ -299,8 +314,9 @@ class Runner:
         if not word.known:
             self.forget_all()
             emit(*self._assembled(program, word))
-        if not _ONE_EXPANSION.fullmatch(word.text):
-            self.text(word.text, replace(at, depth=at.depth + 1))
+        if _says_something(word):
+            later = at.deferred or program != "eval"
+            self.text(word.text, replace(at, depth=at.depth + 1, deferred=later))
 
     def _shell(
         self,
@@ -319,7 +335,8 @@ class Runner:
             elif redirects:
                 self.emit(":", (), (), redirects, at)
             more = line is not args[-1] if args else False
-            self._elsewhere(line.text, replace(inner, positional_empty=not more), other=False)
+            if _says_something(line):
+                self._elsewhere(line.text, replace(inner, positional_empty=not more), other=False)
         elif call.script is not None and call.script.text != "/dev/stdin":
             self._script(program, call.script, emit, at)
         else:
@@ -424,6 +441,7 @@ class Runner:
             host=at.host,
             cwd=self.cwd or "",
             depth=at.depth,
+            deferred=at.deferred,
             opaque=kind,
             why=why,
             function=function,
@@ -458,6 +476,11 @@ class Runner:
             came = [self.written.get(path) for path in facts.reads]
             self.fetched |= command.stdin.network or any(w is not None and w.network for w in came)
         self.fetched |= command.program == "git" and facts.words[:1] == ("clone",)
+
+
+def _says_something(line: Word) -> bool:
+    """Whether a text that is run stands in the line at least in part, and is worth reading."""
+    return line.known or not _ONE_EXPANSION.fullmatch(line.text)
 
 
 def path_shown(path: str) -> str:

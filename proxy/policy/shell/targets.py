@@ -106,7 +106,8 @@ def _given(parsed: Parsed) -> list[str]:
     for text in texts:
         if len(text) > 4096:
             continue
-        for part in {text, *re.split(r"[@=<,:]", text)[1:]}:
+        parts = re.split(r"[@=<,:]", text)
+        for part in [text, *parts[1:]] if "=" not in text else parts[1:]:
             if _LOOKS_LIKE_PATH.search(part) and not re.search(r"\s", part.strip()):
                 made.append(part)
     return made

@@ -92,5 +92,7 @@ def command_variables(command: Command, secrets_before: Sequence[str]) -> Variab
 def _target(command: Command) -> str:
     """What a command acts on, for effects that need some target: the words behind its sub-command."""
     words = command.facts.words
-    shown = " ".join(words[2:] or words[1:] or words)[:200]
+    options = command.facts.options
+    named = [options[name] for name in ("-f", "--filename", "-k") if name in options]
+    shown = " ".join(words[2:] or words[1:] or named or words)[:200]
     return shown or command.program or "(unknown)"

@@ -18,6 +18,8 @@ from proxy.policy.shell.line import Word
 
 MAX_WORDS = 512
 """Of one word's brace expansion; `{1..99999}` is no list of arguments."""
+MAX_EXPANDED = 300_000
+"""Characters that variables and substitutions of one line may give: `a=$a$a` doubles."""
 
 
 class Mark(IntEnum):
@@ -34,7 +36,7 @@ type Marked = list[tuple[str, Mark]]
 
 
 class TooManyWords(Exception):
-    """A brace expansion beyond `MAX_WORDS`."""
+    """Expansions beyond `MAX_WORDS` of one word, or beyond a line's whole allowance."""
 
 
 _ANSI = re.compile(
@@ -46,6 +48,7 @@ _SIMPLE = {
     "v": "\v", "\\": "\\", "'": "'", '"': '"', "?": "?",
 }  # fmt: skip
 _RANGE = re.compile(r"(-?\d{1,9})\.\.(-?\d{1,9})(?:\.\.(-?\d{1,9}))?|([A-Za-z])\.\.([A-Za-z])")
+_SPECIAL = re.compile(r"[\\{}*?\[\]]")
 _SLICE = re.compile(r"\$\{(\w+):\s*(\d{1,6})(?::(\d{1,6}))?\}", re.ASCII)
 _ROOTED = frozenset({"PATH", "HOME", "PWD", "SHELL", "OLDPWD"})
 """Variables that begin with "/" wherever a shell runs: `${PATH:0:1}` spells a slash."""
@@ -82,6 +85,7 @@ class Expander:
     variables: Mapping[str, str | None]
     outputs: Set[str]  # variables that hold what some command printed or read
     substitute: Callable[[Node], str | None]
+    spent: list[int]  # characters that expansions of this line gave, counted over all its words
     positional_empty: bool = True
     depth: int = 0
 
@@ -91,6 +95,9 @@ class Expander:
         Raises:
             TooManyWords: from braces.
         """
+        plain = _plain(node)
+        if plain is not None:
+            return [plain]
         marked = self.marked(node)
         if all(mark in (Mark.QUOTED, Mark.UNKNOWN) for _, mark in marked):
             return [_word(marked)]
@@ -103,7 +110,7 @@ class Expander:
 
     def text(self, node: Node) -> Word:
         """Returns a node as one word, unsplit: a value, a here-document."""
-        return _word(self.marked(node))
+        return _plain(node) or _word(self.marked(node))
 
     def marked(self, node: Node, *, quoted: bool = False) -> Marked:
         self.depth += 1
@@ -176,6 +183,7 @@ class Expander:
             value = self.variables[name]
             if value is None:
                 return [(shown, Mark.OUTPUT if name in self.outputs else Mark.UNKNOWN)]
+            self._spend(len(value))
             return [("", Mark.QUOTED)] * quoted + [(char, mark) for char in value]
         if name == "HOME":
             return [("~", Mark.QUOTED)]
@@ -222,8 +230,14 @@ class Expander:
         text = self.substitute(node)
         if text is None:
             return [(source(node), Mark.OUTPUT)]
+        self._spend(len(text))
         mark = Mark.QUOTED if quoted else Mark.EXPANDED
         return [("", Mark.QUOTED)] * quoted + [(char, mark) for char in text.rstrip("\n")]
+
+    def _spend(self, characters: int) -> None:
+        self.spent[0] += characters
+        if self.spent[0] > MAX_EXPANDED:
+            raise TooManyWords
 
     def run_inside(self, node: Node) -> None:
         """Substitutions in a part whose value is not worked out run all the same."""
@@ -232,6 +246,21 @@ class Expander:
                 self.substitute(child)
             else:
                 self.run_inside(child)
+
+
+def _plain(node: Node) -> Word | None:
+    """Most words need no work: nothing in them is special."""
+    kind = node.type
+    if kind == "number" and not node.named_child_count:
+        return Word(source(node))
+    if kind == "raw_string":
+        return Word(source(node)[1:-1])
+    if kind == "word" or (kind == "string" and node.named_child_count == 1):
+        text = source(node)
+        if kind == "word":
+            return None if _SPECIAL.search(text) else Word(text)
+        return None if set(text) & set("\\$`") else Word(text[1:-1])
+    return None
 
 
 def _between(node: Node, start: int, end: int) -> str:
