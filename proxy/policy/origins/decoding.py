@@ -30,7 +30,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\-]{11,}")
 _WRAPPED = re.compile(r"(?<=[A-Za-z0-9+/_\-]{8})[ \t]*\r?\n[ \t]*(?=[A-Za-z0-9+/_=\-])")
 _SPACED = re.compile(r"[A-Za-z0-9+/_\-=\s]{16,4096}")
 _BASE32 = re.compile(r"[A-Z2-7]{13,}|[a-z2-7]{13,}")
-_HEX = re.compile(r"(?:[\s,;:\-]{0,2}(?:\\x|0x|%|\\)?[0-9a-fA-F]{2}){8,}")
+_HEX = re.compile(r"[0-9a-fA-F]{2}(?:[\s,;:\-]{0,2}(?:\\x|0x|%|\\)?[0-9a-fA-F]{2}){7,}")
 _NOT_HEX = re.compile(r"\\x|0x|[^0-9a-fA-F]")
 _CODES = re.compile(r"\d{2,3}(?:[\s,;.]{1,3}\d{2,3}){6,}")
 _BITS = re.compile(r"[01]{7,8}(?:[\s,;]{0,2}[01]{7,8}){7,}")
@@ -46,7 +46,7 @@ _PERCENT = re.compile(r"%[0-9a-fA-F]{2}")
 _ENTITY = re.compile(r"&(?:#\w{2,8}|[A-Za-z]{2,8});?")
 _SPREAD = re.compile(r"(?:[^\s\-_.,|]{1,4}[\s\-_.,|]{1,2}){5,}[^\s\-_.,|]{1,4}")
 # What blobs have and short words put together have not.
-_CODED = re.compile(r"\d[A-Za-z]|[A-Za-z]\d|[%\\&=+]|(?:[a-z]{1,3}[A-Z]+){3}")
+_CODED = re.compile(r"\d[A-Za-z]|[A-Za-z]\d|%[0-9A-F]|\\|&#|=$|(?:[a-z]{1,3}[A-Z]+){3}")
 _GAPS = re.compile(r"[\s\-_.,|]")
 _JOINED = re.compile(
     r"""["'`]\s{0,4}(?:\+|\.|,|&|\|\||\\\n)\s{0,4}["'`]|/\*[^*]{0,200}\*/"""

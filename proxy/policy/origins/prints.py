@@ -205,11 +205,18 @@ class _Asking:
     """Makes one `Lookup`."""
 
     def __init__(self, print_: Callable[[str], int], dense: bool) -> None:
-        self._print = print_
+        self._make = print_
+        self._made: dict[str, int] = {}  # readings repeat much of what they read
         self._dense = dense
         self._left = MAX_TEXT_CHARS
         self._dense_left = _MAX_DENSE
         self._truncated = False
+
+    def _print(self, text: str) -> int:
+        made = self._made.get(text)
+        if made is None:
+            made = self._made[text] = self._make(text)
+        return made
 
     def lookup(self, value: Json) -> Lookup:
         parts: list[Part] = []
@@ -333,7 +340,7 @@ class _Asking:
         )
 
     def _prose(self, path: str, folded: str, *, required: bool = True) -> Iterator[Part]:
-        windows = tuple(dict.fromkeys(map(self._print, _prose_windows(folded, 1))))
+        windows = tuple(map(self._print, dict.fromkeys(_prose_windows(folded, 1))))
         if windows:
             yield Part(path, Kind.PROSE, windows, required)
 
