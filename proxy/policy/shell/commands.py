@@ -33,6 +33,7 @@ EACH = ("@any", "@reads", "@writes", "@deletes", "@secrets", "@hosts", "@urls")
 _BOOL = frozenset({"BOOL"})
 _MOST_ITEMS = 256
 _MOST_EFFECTS = 600
+_MOST_LINES = 100
 _OPAQUE_RULE = "opaque-shell"
 _UNMAPPED_RULE = "unmapped-shell"
 
@@ -203,22 +204,24 @@ def _opaque(text: str) -> Reason:
 
 
 def _lines(text: Json) -> Iterator[Line]:
-    """A line; a list of words is one command; a list of lines is told by their spaces."""
-    if isinstance(text, str):
+    """A line; a list of words is one command; `{"lines": […]}` is lines, as a rule says it."""
+    if isinstance(text, dict) and set(text) == {"lines"} and isinstance(text["lines"], list):
+        lines = text["lines"]
+        if len(lines) > _MOST_LINES or not all(isinstance(line, str) for line in lines):
+            yield Line((), f"it is no list of at most {_MOST_LINES} lines")
+        yield from (read_line(line) for line in lines[:_MOST_LINES] if isinstance(line, str))
+    elif isinstance(text, str):
         yield read_line(text)
     elif isinstance(text, list | tuple) and text and all(isinstance(part, str) for part in text):
         yield read_words(list(text))
-        if any(" " in part or "\n" in part for part in text) and not _is_argv(text):
-            for part in text[:100]:
-                yield read_line(part)
-            if len(text) > 100:
-                yield Line((), "it is a list of more than 100 lines")
+        if not _is_argv(text):
+            yield from _lines({"lines": list(text)})
     else:
         yield Line((), f"it is {json_type(text)}, not text")
 
 
 def _is_argv(words: Sequence[str]) -> bool:
-    """`["bash", "-lc", "ls -la"]` is one command; `["ls -la", "pwd"]` may be two lines."""
+    """`["bash", "-lc", "ls -la"]` is one command; `["ls -la", "pwd"]` may be lines, and is read as both."""
     return bool(words[0]) and not any(char in words[0] for char in " \n;|&")
 
 

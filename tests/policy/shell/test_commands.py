@@ -84,6 +84,7 @@ def test_what_is_not_read_holds(text: Json, rule: str, words: str) -> None:
         pytest.param(["rm", "a b"], ["a b"], id="a-vector-is-not-split-again"),
         pytest.param(["rm", "$HOME", "*"], ["$HOME", "*"], id="nor-expanded"),
         pytest.param(["rm a", "ls; rm b"], ["a", "b"], id="a-list-of-lines"),
+        pytest.param({"lines": ["ls", "rm -rf a"]}, ["a"], id="lines-that-a-rule-names-so"),
         pytest.param("rm a\nrm b", ["a", "b"], id="lines-in-one-text"),
         pytest.param("", [], id="an-empty-line-does-nothing"),
     ],
