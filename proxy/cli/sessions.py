@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -87,5 +88,5 @@ def thaw(*, session: str, reason: str | None, admin: Path | None) -> None:
     click.echo(plain(f"{session} is thawed ({lifted})."))
     for signal in view["signals"]:
         what = f"{', '.join(signal['do'])} by {signal['name']} in {signal['scope']}"
-        way = f"checkrein signals lift {signal['scope']}"
+        way = f"checkrein signals lift {shlex.quote(signal['scope'])}"
         click.echo(plain(f"still in force: {what}; `{way}` ends it."))

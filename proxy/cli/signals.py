@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def freeze(*, scope: str, reason: str | None, admin: Path | None) -> None:
     body = {"scope": scope, "by": whoami(), "reason": reason}
     view = AdminClient(admin).post("/v1/signals/freeze", body)
     scope = view["scope"]
-    click.echo(plain(f"{scope} is frozen until `checkrein signals lift {scope}`."))
+    click.echo(plain(f"{scope} is frozen until `checkrein signals lift {shlex.quote(scope)}`."))
 
 
 @command.command("post")

@@ -22,7 +22,7 @@ from proxy.inbox.views import hold_view, session_view, summary_view
 from proxy.ledger.store import Credential
 from proxy.model import HoldState
 from proxy.pipeline.core import Pipeline
-from proxy.pipeline.signals import standing_of
+from proxy.pipeline.standing import standing_of
 
 type Handler = Callable[[Request], Awaitable[Response]]
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from proxy.ledger.store import SessionSummary
 from proxy.pipeline.core import Pipeline
-from proxy.pipeline.signals import standing_of
+from proxy.pipeline.standing import standing_of
 
 _MOST_BYTES = 65_536
 

@@ -22,7 +22,8 @@ from proxy.canonical import sha256_hex
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Identity, Json
-from proxy.pipeline.signals import Happened, Watch, Who
+from proxy.pipeline.signals import Watch
+from proxy.pipeline.standing import Happened, Who
 from proxy.wire.codec import ParsedRequest
 
 if TYPE_CHECKING:

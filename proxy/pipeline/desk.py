@@ -11,7 +11,7 @@ from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Hold, HoldState
 from proxy.pipeline.judge import RulesInForce
 from proxy.pipeline.records import checkpoint_record, hold_record
-from proxy.pipeline.signals import reviewed
+from proxy.pipeline.standing import reviewed
 from proxy.pipeline.waiting import WaitingRoom
 from proxy.settings import Settings
 

@@ -44,7 +44,8 @@ from proxy.model import (
 )
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.records import decision_record, hold_record
-from proxy.pipeline.signals import Watch, Who
+from proxy.pipeline.signals import Watch
+from proxy.pipeline.standing import Who
 from proxy.pipeline.story import Story, StoryFacts
 from proxy.pipeline.texts import budget_text, plain
 from proxy.policy.facts import InForce

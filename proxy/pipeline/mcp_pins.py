@@ -17,7 +17,8 @@ from proxy.ledger.writer import Emit
 from proxy.model import Identity, Json
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.records import signal_record
-from proxy.pipeline.signals import Happened, Watch, Who
+from proxy.pipeline.signals import Watch
+from proxy.pipeline.standing import Happened, Who
 from proxy.redact import redact_text
 from proxy.wire.jsontext import decode_object, encode
 

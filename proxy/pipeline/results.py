@@ -31,7 +31,8 @@ from proxy.model import (
 from proxy.pipeline.judge import RulesInForce
 from proxy.pipeline.reading import Reader, ReadText
 from proxy.pipeline.records import settlement_record
-from proxy.pipeline.signals import Watch, Who
+from proxy.pipeline.signals import Watch
+from proxy.pipeline.standing import Who
 from proxy.pipeline.story import Story
 from proxy.wire.codec import ParsedRequest
 

@@ -13,7 +13,7 @@ from proxy.ledger.store import FROZEN_BY_HAND, SignalRow, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Json
 from proxy.pipeline.records import Standing, freeze_record, signal_record
-from proxy.pipeline.signals import Happened, Who, frozen_row, row_of, standing_of
+from proxy.pipeline.standing import Happened, Who, frozen_row, row_of
 from proxy.policy.schema import SIGNALS
 from proxy.policy.signals import Action, Signal
 
@@ -267,6 +267,3 @@ def _said(name: str, body: Mapping[str, Json]) -> str:
 def _standing(signal: Signal, row: SignalRow) -> Standing:
     actions = tuple(str(Action(a.verb, a.name, a.by)) for a in signal.actions)
     return Standing(signal.name, actions, row.scope, row.until_ms)
-
-
-__all__ = ["FREEZE_NAME", "SignalDesk", "standing_of"]

@@ -12,17 +12,16 @@ there starts anew. A freeze ends by `thaw` alone, or when its time is up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from proxy.ledger.store import FROZEN_BY_HAND, Released, SignalRow, Transaction
+from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit
 from proxy.model import Call, HttpCall, Identity, Json
 from proxy.pipeline.hosts import hosts_of
-from proxy.pipeline.records import Standing, signal_record, standing_record
-from proxy.policy.signals import FREEZE, Acting, Action, Signal
+from proxy.pipeline.records import Standing, signal_record
+from proxy.pipeline.standing import Happened, Who, acting_of, row_of, span, why_of
+from proxy.policy.signals import Acting, Signal
 
 if TYPE_CHECKING:
     from proxy.policy.ruleset import Assessment, RuleSet
@@ -43,46 +42,6 @@ _NOT_CALLS = (
 """Beginnings of the kinds that stand for traffic: what repeats there is a protocol, not an agent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
-    """For whom a signal is: all the names under which an agent's work is known."""
-
-    session: str
-    family: str
-    agent: str
-    human: str | None = None
-
-    @classmethod
-    def of(cls, tx: Transaction, identity: Identity) -> Who:
-        family = tx.family_of(identity.session, identity.parent)
-        return cls(identity.session, family, identity.agent, identity.human)
-
-    @classmethod
-    def of_released(cls, released: Released) -> Who:
-        return cls(released.session, released.family, released.agent)
-
-    def scope(self, per: str) -> str:
-        """Returns the key of whom a rule `per` this is about; an agent stands for a human unknown."""
-        if per == "session":
-            return f"session:{self.family}"
-        if per == "human" and self.human is not None:
-            return f"human:{self.human}"
-        return "fleet" if per == "fleet" else f"agent:{self.agent}"
-
-    def scopes(self) -> tuple[str, ...]:
-        named = (self.scope(per) for per in ("session", "agent", "human", "fleet"))
-        return tuple(dict.fromkeys(named))
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """One thing that rules may act on: its name, and what `signal` is in their conditions."""
-
-    on: str
-    text: str  # "look_up was called 5 times in 10m with the same arguments"
-    fields: Mapping[str, Json]
-
-
 class Watch:
     """What signals say of one call, in its transaction."""
 
@@ -96,7 +55,7 @@ class Watch:
 
     def acting(self) -> list[Acting]:
         """Returns everything in force for this call."""
-        return [*map(_acting, self._rows), *self._momentary]
+        return [*map(acting_of, self._rows), *self._momentary]
 
     def take(
         self,
@@ -226,7 +185,7 @@ class Watch:
             return
         scope = self._who.scope(signal.per)
         if signal.is_momentary:
-            why = _why(signal, happened)
+            why = why_of(signal, happened)
             self._momentary.append(Acting(signal.name, signal.actions, why))
             tell = tell and self._is_news(signal, scope)
         elif any((row.scope, row.name) == (scope, signal.name) for row in self._rows):
@@ -283,74 +242,3 @@ class Watch:
 
 
 _TWO_DAYS_MS = 2 * 86_400_000
-
-
-def row_of(signal: Signal, happened: Happened, scope: str, now_ms: int, by: str) -> SignalRow:
-    """Returns what a signal sets in force."""
-    return SignalRow(
-        scope=scope,
-        name=signal.name,
-        actions=tuple((a.verb, a.name, str(a.by)) for a in signal.actions),
-        why=_why(signal, happened),
-        by=by,
-        at_ms=now_ms,
-        until_ms=None if signal.for_ms is None else now_ms + signal.for_ms,
-    )
-
-
-def _why(signal: Signal, happened: Happened) -> str:
-    return f"Signal '{signal.name}': {happened.text}."
-
-
-def _acting(row: SignalRow) -> Acting:
-    """Returns a row as the rules act on it; a freeze says who can end it, and how."""
-    actions = tuple(Action(verb, name, Decimal(by)) for verb, name, by in row.actions)
-    why = row.why
-    if row.freezes:
-        what, _, name = row.scope.partition(":")
-        way = (
-            f"checkrein sessions thaw {name}"
-            if what == "session"
-            else f"checkrein signals lift {row.scope}"
-        )
-        frozen = {"session": "This session is", "fleet": "All agents are"}.get(
-            what, f"This {what} is"
-        )
-        why = f"{why} {frozen} frozen: no call runs until a human ends it (`{way}`)."
-        if row.until_ms is not None:
-            why = f"{why[:-1]} or its time is up."
-    return Acting(row.name, actions, why)
-
-
-def reviewed(tx: Transaction, scopes: Sequence[str], now_ms: int) -> None:
-    """A human has looked: what waits for that is lifted in these scopes, all but a freeze."""
-    for row in tx.signals_in_force(scopes, now_ms):
-        if row.until_ms is not None:
-            continue
-        tx.lift_signal(row.scope, row.name)
-        if row.freezes:
-            tx.put_signal(replace(row, actions=((FREEZE, "", "1"),)))
-    for scope in scopes:
-        tx.forget_counts(scope)
-
-
-def frozen_row(scope: str, by: str, reason: str | None, now_ms: int) -> SignalRow:
-    """Returns a human's freeze."""
-    why = f"Frozen by {by}{f': {reason}' if reason else ''}."
-    return SignalRow(scope, FROZEN_BY_HAND, ((FREEZE, "", "1"),), why, by, now_ms)
-
-
-def standing_of(row: SignalRow) -> Json:
-    """Returns a row as people see it."""
-    actions = tuple(str(Action(verb, name, Decimal(by))) for verb, name, by in row.actions)
-    name = "freeze" if row.name == FROZEN_BY_HAND else row.name
-    made = standing_record(Standing(name, actions, row.scope, row.until_ms))
-    return {**made, "why": row.why, "by": row.by}
-
-
-def span(ms: int) -> str:
-    """A time span as rules have it."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
-        if ms % size == 0:
-            return f"{ms // size}{unit}"
-    return f"{ms // 1000}s"

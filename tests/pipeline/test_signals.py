@@ -506,6 +506,15 @@ async def test_freeze_and_thaw_by_hand(make_bench: MakeBench) -> None:
     assert events == [("frozen", "ops", []), ("thawed", "ops", ["freeze"])]
 
 
+async def test_a_sessions_name_is_no_command_to_copy(make_bench: MakeBench) -> None:
+    """An agent may choose its session's name; the line that ends its freeze is made to be pasted."""
+    bench = made(make_bench)
+    agent = Agent(bench, bench.who("s; rm -rf ~"))
+    await agent.does("look")
+    await bench.pipeline.signals.freeze("s; rm -rf ~", "ops", None)
+    assert "`checkrein sessions thaw 's; rm -rf ~'`" in said(await agent.does("look"))
+
+
 async def test_a_freeze_outlives_the_proxy(make_bench: MakeBench) -> None:
     before = made(make_bench)
     await Agent(before).does("look")
