@@ -63,7 +63,7 @@ class SqliteSources:
         self._db = db
 
     def has_source(self, family: str, digest: str) -> bool:
-        """Tells whether a text is known; `Printer.digest_of` names it."""
+        """Tells whether a text is known by this digest."""
         return bool(
             self._db.rows(
                 "SELECT 1 FROM sources JOIN source_families f ON f.id = sources.family"
@@ -87,7 +87,7 @@ class SqliteSources:
             family: the root session.
             source: what is known of it; its own id does not count.
             prints: from `Printer.of_text`; beyond `most_prints` they are cut.
-            digest: from `Printer.digest_of`.
+            digest: names the text and who said it: the same words of another are another source.
             most_prints: how many the family may have; others go to make room.
         """
         family_id, stored = self._family(family)

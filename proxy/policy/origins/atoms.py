@@ -21,6 +21,8 @@ from proxy.policy.origins.folding import squash
 from proxy.policy.origins.stops import is_telling
 
 MAX_VALUE_CHARS = 2_048
+_REMEMBERED_CHARS = 256
+_MAX_LABELS = 8  # of a host, from its end
 MAX_PHRASE_CHARS = 200  # a line or a field longer than this is prose, not a value
 
 _DATES = re.compile(
@@ -88,9 +90,18 @@ def phrases(folded: str) -> Iterator[str]:
         yield from _LIST_ITEM.findall(folded)
 
 
-@lru_cache(maxsize=16_384)
 def atom(piece: str) -> Atom | None:
     """Returns the value a piece of folded text is, None where it is nothing of note."""
+    return _remembered(piece) if len(piece) <= _REMEMBERED_CHARS else _atom(piece)
+
+
+@lru_cache(maxsize=8_192)
+def _remembered(piece: str) -> Atom | None:
+    """Most pieces come again: an argument has them from a result, a result from an argument."""
+    return _atom(piece)
+
+
+def _atom(piece: str) -> Atom | None:
     piece = piece.strip(_EDGES)
     if len(piece) < 3 or len(piece) > MAX_VALUE_CHARS:
         return _long(piece) if len(piece) > MAX_VALUE_CHARS else None
@@ -172,6 +183,7 @@ def _host(host: str) -> Atom | None:
     value = squash("".join(labels))
     if not is_telling(value):
         return None
+    labels = labels[-_MAX_LABELS:]
     parts: tuple[Atom, ...] = ()
     known = 3 if len(labels) > 2 and labels[-2] in _SECOND_LEVEL else 2
     if len(labels) > known:

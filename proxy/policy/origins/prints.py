@@ -29,7 +29,7 @@ from itertools import accumulate
 
 import msgspec
 
-from proxy.model import Json, Source, Speaker
+from proxy.model import Json, Speaker
 from proxy.policy.origins.atoms import (
     MAX_PHRASE_CHARS,
     Atom,
@@ -129,21 +129,11 @@ class Printer:
         if not 16 <= len(key) <= 64:
             raise ValueError("a key of fingerprints has 16 to 64 bytes")
         self._base = blake2b(digest_size=8, key=key)
-        self._key = key
 
     def _print(self, text: str) -> int:
         digest = self._base.copy()
         digest.update(text.encode("utf-8", "surrogatepass"))
         return int.from_bytes(digest.digest(), "big", signed=True)
-
-    def digest_of(self, text: str, source: Source) -> str:
-        """Names a text said by someone: the same words of another speaker are another source."""
-        said = msgspec.json.encode(
-            [source.speaker, source.tool, source.kinds, source.trusted, source.labels]
-        )
-        digest = blake2b(said + b"\0", digest_size=16, key=self._key)
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        return digest.hexdigest()
 
     # --- to store --------------------------------------------------------------------------------
     def of_text(
@@ -246,7 +236,10 @@ class _Asking:
                 )
             elif (text := _number_text(item)) is not None:
                 numbers.append(text)
-                if (made := number(text)) is not None:
+                if len(text) >= DENSE:  # it may be a part of a secret, or a text written as one
+                    if (part := self._string(path, text)) is not None:
+                        parts.append(part)
+                elif (made := number(text)) is not None:
                     parts.append(self._atom(path, made, required=True))
         parts.extend(self._together(strings, numbers))
         return Lookup(tuple(parts), self._truncated)
@@ -401,7 +394,7 @@ def _number_text(item: Json) -> str | None:
         made = Decimal(repr(item)) if isinstance(item, float) else item
         if not made.is_finite() or abs(made.adjusted()) > 64:
             return None
-        return format(abs(made), "f")
+        return format(made.copy_abs(), "f")
     return None
 
 

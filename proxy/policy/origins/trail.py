@@ -21,6 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 import msgspec
 
@@ -32,7 +33,6 @@ TAIL_CHARS = 64
 MAX_COLUMNS = 96
 _PIECE_CHARS = 24  # longer runs are looked up by themselves
 _RUNS_A_STRING = 16
-_MAX_STRINGS = 24
 _RUN = re.compile(r"[A-Za-z0-9]+|[^\x00-\x7f]+")
 _VARYING = 256  # characters of a value that are compared with the one before
 
@@ -66,6 +66,7 @@ class Trail:
             The trail after the call, and what to look up for what the pieces say together.
         """
         columns = dict(self.columns)
+        tool = _storable(tool)
         together: list[str] = []
         every: list[str] = []
         for name, text in _strings(arguments):
@@ -123,6 +124,11 @@ def _new(before: str, now: str) -> str:
     return new if len(new) <= _PIECE_CHARS else ""
 
 
+def _storable(text: str) -> str:
+    """Half a surrogate pair can be in an argument, but not in what is written down."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def _strings(value: Json) -> Iterator[tuple[str, str]]:
     stack: list[tuple[str, Json]] = [("", value)]
     for _ in range(512):
@@ -130,11 +136,11 @@ def _strings(value: Json) -> Iterator[tuple[str, str]]:
             return
         path, item = stack.pop()
         if isinstance(item, str):
-            yield path, item
+            yield _storable(path), _storable(item)
         elif isinstance(item, bool) or item is None:
             continue
-        elif isinstance(item, int | float):
-            yield path, repr(item)[:_VARYING]
+        elif isinstance(item, float | Decimal) or (isinstance(item, int) and abs(item) < 10**64):
+            yield _storable(path), str(item)
         elif isinstance(item, dict):
             stack.extend((f"{path}.{key}"[:80], child) for key, child in reversed(item.items()))
         elif isinstance(item, list | tuple):

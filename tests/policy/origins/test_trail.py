@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from proxy.model import Json, Origin, Source
 from proxy.policy.origins import Lookup, Printer, Trail
@@ -119,3 +121,17 @@ def test_a_trail_stays_small() -> None:
 @pytest.mark.parametrize("text", ["", "{", "[[1]]", "[[]]", "\ud800", '{"a": 1}'])
 def test_a_damaged_trail_is_an_empty_one(text: str) -> None:
     assert Trail.read(text) == Trail()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    value=st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(st.characters()),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_nothing_that_JSON_can_hold_raises(value: Json) -> None:
+    printer = Printer(b"a key of no importance")
+    trail, _ = Trail().follow("\ud800", value, printer)
+    trail, _ = trail.follow("\ud800", {"a\udfff": value}, printer)
+    assert Trail.read(trail.write()) == trail
