@@ -16,6 +16,7 @@ from proxy.model import HoldState, Identity, ToolDefinition, ToolResult, Verdict
 from proxy.pipeline.conversations import conversation_of, steady_text
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.hosts import host_of
+from proxy.pipeline.judge import call_key
 from proxy.pipeline.mcp_pins import pin_tools
 from proxy.wire.codec import ParsedRequest
 
@@ -177,6 +178,21 @@ async def test_results_that_fail(make_bench: MakeBench) -> None:
     assert decision.verdict is HOLD
     assert "3 calls failed in 5m, the last one other" in said(decision)
     assert (await agent.does("look")).verdict is ALLOW
+    assert rules_told(bench) == ["errors"]
+
+
+@pytest.mark.parametrize("certain", [True, False], ids=["a-refusal", "failed-in-the-middle"])
+async def test_a_tools_own_failures_count(make_bench: MakeBench, certain: bool) -> None:
+    """What a tool API or an MCP server answers counts on its side, each call's answer once."""
+    bench = made(make_bench, '{on: errors, count: 3, within: 5m, do: {hold: "*"}}')
+    verdicts = []
+    for n in range(4):
+        call, http = bench.tool_side(f"o{n}")
+        key = call_key(bench.who(), call, f"x{n}")
+        verdicts.append((await bench.pipeline.decide(call, bench.who(), key, http)).verdict)
+        failed = ToolResult(None, None, "no", is_error=True)
+        await bench.pipeline.results.observe_http(key, failed, certain=certain)
+    assert verdicts == [ALLOW, ALLOW, ALLOW, HOLD]
     assert rules_told(bench) == ["errors"]
 
 
