@@ -1,7 +1,7 @@
 """Cases files: rules' own tests, beside the rules that they are about.
 
 What belongs here: finding the files and reading one, with the place of every mistake. The steps
-themselves are in `steps.py`, how a file is run in `trying.py`; docs/rules-testing.md has the format.
+themselves are in `steps.py`, how they are written in `step_reading.py`, how a file is run in `trying.py`; docs/rules-testing.md has the format.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from proxy.errors import ConfigurationError
 from proxy.policy.problems import Problem, RuleErrors, did_you_mean
 from proxy.policy.yamlnodes import read_yaml
 from proxy.rehearsal.part import Part
-from proxy.rehearsal.steps import STEPS, Step, Who, read_who
+from proxy.rehearsal.step_reading import STEPS, read_who
+from proxy.rehearsal.steps import Step, Who
 
 ENDING = ".cases.yaml"
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from proxy.model import Call
 from proxy.policy.load import Loaded, ToolEntry
 from proxy.policy.ruleset import RuleSet
-from proxy.rehearsal.rehearsal import Judged
+from proxy.rehearsal.conversation import Judged
 
 _SECTIONS = ("gates", "budgets", "chains", "requires", "signals", "tools")
 

@@ -30,8 +30,9 @@ from proxy.model import (
 )
 from proxy.pipeline.judge import call_key
 from proxy.policy.ruleset import RuleSet
+from proxy.rehearsal.conversation import Conversation, Judged
 from proxy.rehearsal.recorded import RecordingError
-from proxy.rehearsal.rehearsal import Conversation, Judged, Rehearsal
+from proxy.rehearsal.rehearsal import Rehearsal
 from proxy.rehearsal.sessions import CallOutcome, SessionOutcome
 
 type _Name = tuple[str, str, str]  # session, tool, digest of the arguments

@@ -13,8 +13,8 @@ from decimal import Decimal, InvalidOperation
 from proxy.model import BudgetState, Json, Verdict
 from proxy.policy.budgets import VERDICTS
 from proxy.policy.problems import did_you_mean
+from proxy.rehearsal.conversation import Judged
 from proxy.rehearsal.part import Part, kind_of
-from proxy.rehearsal.rehearsal import Judged
 
 EFFECT_KEYS = ("kind", "amount", "unit", "target", "reversibility", "points")
 _BUDGET_KEYS = ("before", "after", "limit")

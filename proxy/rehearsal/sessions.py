@@ -19,8 +19,9 @@ from enum import StrEnum
 
 from proxy.model import Call, Json, Reason, Speaker, Verdict
 from proxy.policy.ruleset import RuleSet
+from proxy.rehearsal.conversation import Conversation, Judged
 from proxy.rehearsal.recorded import RecordedSession, Turn, read_session
-from proxy.rehearsal.rehearsal import Conversation, Judged, Rehearsal
+from proxy.rehearsal.rehearsal import Rehearsal
 
 TURN_S = 5
 AGENT = "replay"

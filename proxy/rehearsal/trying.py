@@ -22,8 +22,9 @@ from proxy.policy.load import Loaded, load_paths
 from proxy.policy.problems import RuleErrors
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.casefile import Case, CaseFile, read_case_file
+from proxy.rehearsal.conversation import Judged
 from proxy.rehearsal.coverage import Coverage, Covered
-from proxy.rehearsal.rehearsal import Judged, Rehearsal
+from proxy.rehearsal.rehearsal import Rehearsal
 from proxy.rehearsal.steps import Stage, Step
 from proxy.rehearsal.written import call_line
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proxy.model import Json, Reason, Verdict
-from proxy.rehearsal.rehearsal import Judged
+from proxy.rehearsal.conversation import Judged
 from proxy.wire.jsontext import encode
 
 _SHOWN_CHARS = 120

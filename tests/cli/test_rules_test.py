@@ -52,7 +52,7 @@ def test_the_failure_says_what_the_page_says(folder: Path) -> None:
 
 def test_every_key_of_the_page_is_read() -> None:
     """The page's tables name the steps that there are."""
-    from proxy.rehearsal.steps import STEPS
+    from proxy.rehearsal.step_reading import STEPS
 
     table = PAGE.split("### Steps")[1].split("### Expectations")[0]
     assert [key for key in STEPS if f"`{key}:" not in table] == []

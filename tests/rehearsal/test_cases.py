@@ -24,10 +24,15 @@ tools:
     effects: [{kind: record.read, target: args.a}, {kind: record.read, target: args.b}, {kind: message.external}]
   - name: look
     effects: []
+  - http: {method: POST, host: billing.internal, path: "/refunds/{id}"}
+    effects:
+      - {kind: money.refund, amount: body.amount, unit: EUR, target: path.id, reversibility: irreversible,
+         settle: {ok: "!result.is_error"}}
 gates:
   - {name: big, when: "effect.kind == 'money.refund' && effect.amount > 500.0", verdict: block, message: Too much.}
 signals:
   - {name: alarm, on: external.alarm, do: {hold: "money.*"}}
+  - {name: unsure, on: low-confidence, below: 0.5, do: {hold: "money.*"}}
 budgets:
   - {name: refunds, of: money.refund, sum: EUR, limit: 100, per: session, window: 24h, warn_at: 0.8, on_exceed: hold}
   - {name: customers, of: "record.*", distinct: target, limit: 3, per: agent, window: 1h, on_exceed: hold}
@@ -101,6 +106,27 @@ PASSING = {
 - calls:
     - {call: refund, args: {amount: 60, order: A}}
     - {call: refund, args: {amount: 60, order: A}, expect: hold}
+""",
+    "a tool of an MCP server": """
+- {call: refund, server: billing.internal/mcp, args: {amount: 90, order: A}, result: done}
+- {call: refund, server: billing.internal/mcp, args: {amount: 90, order: A}, expect: hold}
+""",
+    "an API that fails gives the money back, one that breaks does not": """
+- http: {method: POST, host: billing.internal, path: /refunds/A}
+  body: {amount: 90}
+  result: no such order
+  status: 404
+- http: {method: POST, host: billing.internal, path: /refunds/A, headers: {X-Request: "1"}, query: {dry: "0"}}
+  body: {amount: 90}
+  result: {error: timeout}
+  status: 504
+- http: {method: POST, host: billing.internal, path: /refunds/B}
+  body: {amount: 90}
+  expect: {verdict: hold, budgets: {refunds: {before: 90}}}
+""",
+    "how sure the model is": """
+- {call: refund, args: {amount: 1, order: A}, confidence: 0.9}
+- {call: refund, args: {amount: 1, order: A}, confidence: 0.1, expect: hold}
 """,
     "stopped by the operator": """
 - call: look
@@ -271,7 +297,7 @@ def test_a_difference_is_told_with_place_and_reason() -> None:
         "FAIL  t.cases.yaml:3:5: c",
         '      t.cases.yaml:6:9: step 2: call refund {"amount":101,"order":"A"}',
         "        verdict: expected allow, got hold",
-        "        because hold by refunds (t.yaml:17): Budget 'refunds' would reach 101 of 100 EUR (0 used).",
+        "        because hold by refunds (t.yaml:22): Budget 'refunds' would reach 101 of 100 EUR (0 used).",
     ]
 
 
@@ -299,14 +325,16 @@ def test_coverage_names_what_never_decided() -> None:
     assert made.coverage.summary == {
         "gates": (0, 1),
         "budgets": (1, 2),
-        "signals": (0, 1),
-        "tools": (1, 3),
+        "signals": (0, 2),
+        "tools": (1, 4),
     }
     assert [(e.section, e.name) for e in made.coverage.never] == [
         ("tools", "both"),
         ("tools", "look"),
+        ("tools", "POST billing.internal/refunds/{id}"),
         ("gates", "big"),
         ("signals", "alarm"),
+        ("signals", "unsure"),
         ("budgets", "customers"),
     ]
 
