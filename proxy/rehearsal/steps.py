@@ -32,6 +32,16 @@ class Who:
     parent: str | None = None
     trust: str | None = None
 
+    def numbered(self, number: int) -> Who:
+        """Returns the same with `{n}` replaced: each repetition may be somebody else's."""
+        return Who(
+            session=with_number(self.session, number),
+            agent=with_number(self.agent, number),
+            human=with_number(self.human, number),
+            parent=with_number(self.parent, number),
+            trust=self.trust,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Played:
@@ -177,8 +187,10 @@ class CallStep:
         if self.name == "again":
             before = stage.call_named(None)
             return before.conversation.again(before)
-        arguments = with_number(self.arguments, number) if self.times > 1 else self.arguments
-        return stage.conversation(self.who).call(
+        arguments, who = self.arguments, self.who
+        if self.times > 1:
+            arguments, who = with_number(arguments, number), who.numbered(number)
+        return stage.conversation(who).call(
             self.name,
             arguments,
             call_id=self.id if self.times == 1 else None,

@@ -79,6 +79,11 @@ PASSING = {
 - {call: both, args: {a: "{n}", b: "{n}"}, times: 3}
 - {call: both, args: {a: "4", b: "1"}, expect: {verdict: hold, rules: customers}}
 """,
+    "repeated by others": """
+- {call: refund, args: {amount: 100, order: A}, times: 3, session: "s-{n}", agent: "a-{n}"}
+- {call: refund, args: {amount: 1, order: A}, session: s-2, expect: hold}
+- {call: both, args: {a: 1, b: 2}, session: s-9, agent: a-9}
+""",
     "a human's yes": """
 - {call: refund, args: {amount: 101, order: A}, id: big-one, expect: hold}
 - call: look
