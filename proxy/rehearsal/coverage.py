@@ -2,7 +2,7 @@
 
 What belongs here: the list of what can be covered, and what each judged call covers. A gate, chain or
 requirement is covered when it gave a reason, a budget when it stopped a call or warned, a signal when it
-was met, a tool when a call fell under its entry.
+was met, a tool when a call fell under its entry, a command or statement when its effects were a call's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from proxy.policy.load import Loaded, ToolEntry
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.conversation import Judged
 
-_SECTIONS = ("gates", "budgets", "chains", "requires", "signals", "tools")
+_SECTIONS = (
+    "gates", "budgets", "chains", "requires", "signals", "tools", "commands", "statements"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,14 +55,25 @@ class Coverage:
             if tool.route is not None:
                 self._routes.append((tool, entry))
 
+        self._by_effect: dict[str, Covered] = {}
+        tables = (("commands", loaded.tables.commands), ("statements", loaded.tables.statements))
+        for section, table in tables:
+            for made in table.entries:
+                entry = Covered(section, made.label, made.file, made.line)
+                for effect in made.effects:
+                    self._times.setdefault(entry, 0)
+                    self._by_effect[effect.rule] = entry
+
     def _add(self, section: str, named: Iterable[tuple[str, str, int]]) -> None:
         for name, file, line in named:
             entry = Covered(section, name, file, line)
             self._by_reason.setdefault(name, []).append(entry)
             self._times[entry] = 0
 
-    def take(self, judged: Judged) -> None:
-        """Counts what one call covers."""
+    def take(self, judged: Judged, effect_rules: Iterable[str] = ()) -> None:
+        """Counts what one call covers; `effect_rules` name the entries whose effects it has."""
+        for entry in {self._by_effect[r] for r in effect_rules if r in self._by_effect}:
+            self._times[entry] += 1
         spoke = {reason.rule for reason in judged.reasons}
         spoke.update(state.name for state in judged.decision.budgets if state.warned)
         for name in spoke:

@@ -223,6 +223,14 @@ class Rehearsal:
             self.pending.append(decision.hold)
         return Judged(conversation, call, key, decision, effects, http)
 
+    def effect_rules(self, judged: Judged) -> tuple[str, ...]:
+        """Returns which entries' effects a call has had (`Effect.rule`): those it waits with, or reserved."""
+        hold = judged.decision.hold
+        if hold is not None and judged.verdict is Verdict.HOLD:
+            return tuple(effect.rule for effect in hold.effects)
+        entries = self._writer.submit(lambda tx, _emit: tx.entries_of_key(judged.key)).result()
+        return tuple(entry.effect.rule for entry in entries)
+
     def _take_records(self) -> list[Record]:
         """Returns what was logged since the last time, and notes which signals were met."""
         taken = self._writer.take_records()

@@ -203,7 +203,7 @@ def _try_case(path: Path, case: Case, rehearsal: Rehearsal, coverage: Coverage) 
         told = tuple(call_line(judged) for judged, _ in played.calls)
         trace.append((step.place[0], step.title, told))
         for judged, _ in played.calls:
-            coverage.take(judged)
+            coverage.take(judged, rehearsal.effect_rules(judged))
         fault = _first_fault(step, number, played.calls)
         if fault is not None:
             outcome = Outcome.FAIL

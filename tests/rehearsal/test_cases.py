@@ -344,6 +344,34 @@ def test_coverage_names_what_never_decided() -> None:
     ]
 
 
+READERS = """
+version: 1
+pack: r
+tools:
+  - {shell: Bash, argument: args.command}
+commands:
+  - {run: frob, effects: [{kind: record.write}]}
+  - {run: drop, effects: [{kind: record.delete}]}
+  - {run: nothing, effects: []}
+gates:
+  - {name: no-drop, when: effect.kind == "record.delete", verdict: hold, message: No.}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "expect", "never"),
+    [("frob x", "allow", [8, 11]), ("drop y", "hold", [7])],
+    ids=["let through", "held"],
+)
+def test_coverage_of_commands(line: str, expect: str, never: list[int]) -> None:
+    """A command is covered when a call had its effects; one without effects is not asked for."""
+    loaded = load_texts([("r.yaml", READERS)])
+    step = f"      - {{call: Bash, args: {{command: {line}}}, expect: {expect}}}\n"
+    made = try_cases(read_cases(PATH, HEAD + step), loaded, RuleSet(loaded))
+    assert made.coverage is not None
+    assert [e.line for e in made.coverage.never] == never
+
+
 def test_rules_that_do_not_load_are_told(tmp_path: Path) -> None:
     (tmp_path / "t.cases.yaml").write_text(HEAD + "      - call: look\n")
     made = next(iter(try_files([tmp_path / "t.cases.yaml"])))
