@@ -25,6 +25,7 @@ from proxy.policy.origins.folding import visible
 MAX_DEPTH = 3
 MAX_GROWTH_CHARS = 131_072  # all readings of one text together, beyond thrice its own length
 MAX_INFLATED_BYTES = 65_536
+EXHAUSTED = ""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\-]{11,}")
 _WRAPPED = re.compile(r"(?<=[A-Za-z0-9+/_\-]{8})[ \t]*\r?\n[ \t]*(?=[A-Za-z0-9+/_=\-])")
@@ -71,6 +72,8 @@ _SIMPLE = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 def readings(text: str, depth: int = MAX_DEPTH, *, stored: bool = False) -> Iterator[str]:
     """Yields what a text says once decoded, and those decoded again, each once.
 
+    Yields `EXHAUSTED` last where it stopped before all was read.
+
     Args:
         text: as it was written, not folded: case matters to most encodings.
         depth: how many encodings may lie in one another.
@@ -87,6 +90,7 @@ def readings(text: str, depth: int = MAX_DEPTH, *, stored: bool = False) -> Iter
                     continue
                 left -= len(reading)
                 if left < 0:
+                    yield EXHAUSTED
                     return
                 seen.add(reading)
                 found.append(reading)

@@ -40,7 +40,8 @@ from proxy.policy.origins.atoms import (
     pieces,
     without_dates,
 )
-from proxy.policy.origins.decoding import readings
+from proxy.policy.origins.decoding import EXHAUSTED, readings
+from proxy.policy.origins.decoding import MAX_DEPTH as MAX_ENCODINGS
 from proxy.policy.origins.folding import fold, squash
 from proxy.policy.origins.stops import PHRASES, STOPS, is_telling
 
@@ -158,6 +159,7 @@ class Printer:
         self._add(seen, body, step)
         if _ENCODED.search(text):
             for reading in readings(body, _DECODED_DEPTH, stored=True):
+                truncated |= reading == EXHAUSTED
                 self._add(seen, reading[:MAX_TEXT_CHARS], step)
         if dense:
             seen.update(dict.fromkeys(_secret_windows(body)))
@@ -244,6 +246,13 @@ class _Asking:
         parts.extend(self._together(strings, numbers))
         return Lookup(tuple(parts), self._truncated)
 
+    def _readings(self, text: str, depth: int = MAX_ENCODINGS) -> Iterator[str]:
+        for reading in readings(text, depth):
+            if reading == EXHAUSTED:
+                self._truncated = True
+            else:
+                yield reading
+
     def _together(self, strings: list[str], numbers: list[str]) -> Iterator[Part]:
         """A secret cut into the items of a list, or into character codes."""
         short = [text for text in strings if len(text) <= _PIECE_CHARS]
@@ -251,11 +260,11 @@ class _Asking:
             joined = "".join(short)
             if windows := self._windows([squash(fold(joined))]):
                 yield Part("$", Kind.DENSE, windows)
-            for reading in readings(joined) if len(short) > 2 else ():
+            for reading in self._readings(joined) if len(short) > 2 else ():
                 if windows := self._windows([squash(fold(item)) for item in reading.split()]):
                     yield Part("$", Kind.DENSE, windows)
         if len(numbers) >= DENSE:
-            for reading in readings(" ".join(numbers)[:MAX_TEXT_CHARS], 1):
+            for reading in self._readings(" ".join(numbers)[:MAX_TEXT_CHARS], 1):
                 yield from self._decoded("$", reading)
 
     def _key(self, path: str, key: str) -> Iterator[Part]:
@@ -266,7 +275,7 @@ class _Asking:
             yield self._atom(path, made, required=False)
         if self._dense and (windows := self._windows([squash(folded)])):
             yield Part(path, Kind.DENSE, windows)
-        for reading in readings(key):
+        for reading in self._readings(key):
             yield from self._decoded(path, reading)
 
     def _taken(self, chars: int) -> int:
@@ -293,7 +302,7 @@ class _Asking:
         inner.extend(self._prose(path, folded))
         if self._dense and (windows := self._windows(_runs(folded))):
             inner.append(Part(path, Kind.DENSE, windows))
-        for reading in readings(text):
+        for reading in self._readings(text):
             inner.extend(self._decoded(path, reading))
         if not prints and not inner:
             return None

@@ -210,6 +210,8 @@ def test_what_is_too_long_is_said() -> None:
     assert PRINTER.of_value([[]] * 5_000).truncated
     assert PRINTER.of_text("word " * 40_000).truncated
     assert not PRINTER.of_value("word " * 1_000).truncated
+    blobs = " ".join(base64.b64encode(f"say {n:05} %41".encode()).decode() for n in range(5_000))
+    assert PRINTER.of_value(blobs).truncated, "more readings than are looked at"
     deep: Json = "x"
     for _ in range(2_000):
         deep = [deep]
