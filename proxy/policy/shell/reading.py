@@ -34,13 +34,16 @@ _LANGUAGE = Language(tree_sitter_bash.language())
 _COSTLY = (("<", 4_000), ("<<", 200), ("=(", 400), ("${", 4_000), ("$(", 2_000), ("`", 4_000))
 """The parser's time grows with the square of these; no line that people write comes near."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]|\r(?!\n)")
-# The grammar passes over a `-` that stands before `<<`; it changes nothing.
-_GAP = re.compile(rb"(?:[ \t\n;]|\\\r?\n|\r\n)*(?:[ \t]-[ \t]*)?")
+_GAP = re.compile(rb"(?:[ \t\n;]|\\\r?\n|\r\n)*")
+# Between words no line ends. The grammar passes over a `-` that stands before `<<`; it changes nothing.
+_WORD_GAP = re.compile(rb"(?:[ \t]|\\\r?\n)*(?:[ \t]-[ \t]*)?")
 _JOINED = re.compile(rb"(?:\\\r?\n)+")
-_SPACED = listed(
-    "program list pipeline command subshell compound_statement do_group if_statement "
-    "redirected_statement negated_command while_statement for_statement"
+_WORDED = frozenset({"command", "redirected_statement", "file_redirect", "declaration_command"})
+_SPACED = _WORDED | listed(
+    "program list pipeline subshell compound_statement do_group if_statement "
+    "negated_command test_command while_statement for_statement"
 )
+_MISREAD = "it holds characters that shells and parsers read differently"
 _TOKENS = listed(
     "; ;; & && || | |& ! { } ( ) (( )) if then elif else fi while until for select in do done case "
     "esac function \n << <<- [ ] [[ ]] ;& ;;&"
@@ -107,6 +110,9 @@ class _Reader(Runner):
         tree = Parser(_LANGUAGE).parse(text.encode("utf-8", "replace"))
         if tree.root_node.descendant_count > MAX_NODES:
             return self.fault("it has more parts than a line has")
+        root, data = tree.root_node, text.encode("utf-8", "replace")
+        if not (_GAP.fullmatch(data[: root.start_byte]) and _GAP.fullmatch(data[root.end_byte :])):
+            self.fault("it begins or ends with characters that belong to nothing")
         if tree.root_node.has_error:
             self.fault("a part of it is not shell syntax that can be read")
         self.walk(tree.root_node, at)
@@ -128,7 +134,7 @@ class _Reader(Runner):
 
     def _walk(self, node: Node, at: At) -> None:
         if node.type in _SPACED and not _spaced(node):
-            self.fault("it holds characters that shells and parsers read differently")
+            self.fault(_MISREAD)
         match node.type:
             case "comment":
                 return
@@ -168,7 +174,7 @@ class _Reader(Runner):
             case "file_redirect":  # `$(< file)` has no command
                 redirects = _Redirects()
                 self._redirect(node, at, redirects)
-                self.run([Word(":")], (), tuple(redirects.files), at)
+                self.run(redirects.extra or [Word(":")], (), tuple(redirects.files), at)
             case _ if node.type in _PARTS:
                 self._substitute(node, at)
             case "word" | "string" | "raw_string" | "concatenation" | "expansion" | "number":
@@ -238,8 +244,9 @@ class _Reader(Runner):
                 self._command(body, at, redirects)
                 return
             inner = at if redirects.stdin is None else replace(at, stdin=redirects.stdin)
-            if redirects.files:
-                self.run([Word(":")], (), tuple(redirects.files), inner)
+            if redirects.files or redirects.extra:
+                words = [Word(":")] if body is not None else redirects.extra or [Word(":")]
+                self.run(words, (), tuple(redirects.files), inner)
             if body is not None:
                 self.walk(body, inner)
 
@@ -263,6 +270,8 @@ class _Reader(Runner):
         elif node.type == "heredoc_redirect":
             self._heredoc(node, at, into)
         elif node.type == "file_redirect":
+            if not _spaced(node):
+                self.fault(_MISREAD)
             op = next((c.type for c in node.children if not c.is_named), ">")
             number = next((source(c) for c in node.children if c.type == "file_descriptor"), "")
             named = node.children_by_field_name("destination")
@@ -328,6 +337,8 @@ class _Reader(Runner):
 
     def _assignment(self, node: Node, at: At) -> tuple[str, Word, bool] | None:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        if name is not None and not re.match(r"[A-Za-z_]\w*", source(name), re.ASCII):
+            self.fault("a variable whose name is none")
         if name is None or name.type != "variable_name" or (value and value.type == "array"):
             if value is not None:
                 self.expander(at).run_inside(node)
@@ -428,6 +439,7 @@ class _Reader(Runner):
             self.outputs,
             lambda node: self._substitute(node, at),
             self._spent,
+            self.fault,
             at.positional_empty and not self.positional,
         )
 
@@ -479,14 +491,26 @@ def _spaced(node: Node) -> bool:
     """Whether only what every shell takes for space stands between a node's children."""
     text = node.text or b""
     at = node.start_byte
+    allowed = _WORD_GAP if node.type in _WORDED else _GAP
+    leads = node.type in ("negated_command", "test_command") and node.child_count > 1
+    if leads and node.children[1].start_byte == node.children[0].end_byte:
+        return False  # `!x` and `[x` are words to a shell
     for child in node.children:
         gap = text[at - node.start_byte : child.start_byte - node.start_byte]
-        if child.start_byte > at and not _GAP.fullmatch(gap):
+        if child.start_byte > at and not allowed.fullmatch(gap):
             return False
+        if child.type == "comment" and not gap and _ends_a_word(node, child):
+            return False  # `x#y` is a word
         touching = node.type == "command" and not gap and child.start_byte > node.start_byte
         if touching and child.is_named and child.type not in _REDIRECTS:
             return False  # two words without a space: the grammar has cut one in two
-        if node.type in ("command", "redirected_statement") and _JOINED.fullmatch(gap):
+        if node.type in _WORDED and _JOINED.fullmatch(gap):
             return False  # `r\<newline>m` is one word to a shell, two to the grammar
         at = max(at, child.end_byte)
     return True
+
+
+def _ends_a_word(node: Node, child: Node) -> bool:
+    """Whether a comment follows a word without a space; `x#y` and `a=(x)#y` go on."""
+    before = child.prev_sibling
+    return before is not None and before.is_named and before.type not in ("subshell", "comment")

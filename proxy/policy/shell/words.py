@@ -48,7 +48,8 @@ _SIMPLE = {
     "v": "\v", "\\": "\\", "'": "'", '"': '"', "?": "?",
 }  # fmt: skip
 _RANGE = re.compile(r"(-?\d{1,9})\.\.(-?\d{1,9})(?:\.\.(-?\d{1,9}))?|([A-Za-z])\.\.([A-Za-z])")
-_SPECIAL = re.compile(r"[\\{}*?\[\]]")
+_BARE_SPACE = re.compile(r"(?:^|[^\\])(?:\\\\)*[ \t\r\n]")
+_SPECIAL = re.compile(r"[\\{}*?\[\]$ \t\r\n]")
 _SLICE = re.compile(r"\$\{(\w+):\s*(\d{1,6})(?::(\d{1,6}))?\}", re.ASCII)
 _ROOTED = frozenset({"PATH", "HOME", "PWD", "SHELL", "OLDPWD"})
 """Variables that begin with "/" wherever a shell runs: `${PATH:0:1}` spells a slash."""
@@ -86,6 +87,7 @@ class Expander:
     outputs: Set[str]  # variables that hold what some command printed or read
     substitute: Callable[[Node], str | None]
     spent: list[int]  # characters that expansions of this line gave, counted over all its words
+    fault: Callable[[str], None]
     positional_empty: bool = True
     depth: int = 0
 
@@ -153,14 +155,22 @@ class Expander:
                     if node.type == "brace_expression":
                         return [(char, Mark.PLAIN) for char in source(node)]
                     return self._joined(node, plain)
-                return _double(source(node)) if quoted else _bare(source(node))
+                if node.type == "$":
+                    plain = Mark.QUOTED if _is_last(node) else Mark.UNKNOWN
+                    return [(source(node), plain)]
+                text = source(node)
+                if node.type == "word" and _BARE_SPACE.search(text):
+                    self.fault("a word that goes over two lines")
+                return _double(text) if quoted else _bare(text)
 
     def _joined(self, node: Node, plain: Mark) -> Marked:
         made: Marked = []
         at = node.start_byte
         for child in node.children:
             if gap := _between(node, at, child.start_byte):
-                made += [(char, plain) for char in gap.replace("\\\n", "")]
+                # Space within one word: the grammar has read two as one.
+                split = any(char.isspace() for char in gap.replace("\\\n", ""))
+                made += [(gap, Mark.UNKNOWN)] if split else _bare(gap)
             made += self.marked(child)
             at = child.end_byte
         return made
@@ -248,6 +258,12 @@ class Expander:
                 self.run_inside(child)
 
 
+def _is_last(node: Node) -> bool:
+    """A `$` at a word's end is one; elsewhere the grammar has passed over what it stands for."""
+    alone = source(node) == "$"
+    return alone and (node.next_sibling is None or node.next_sibling.type == '"')
+
+
 def _plain(node: Node) -> Word | None:
     """Most words need no work: nothing in them is special."""
     kind = node.type
@@ -276,7 +292,10 @@ def _bare(text: str) -> Marked:
     made: Marked = []
     chars = iter(text)
     for char in chars:
-        if char != "\\":
+        if (char == "$" and len(text) > 1) or char in " \t\r\n":
+            # `$$` and its like, which the grammar passes over; two words that it takes for one.
+            made.append((char, Mark.UNKNOWN))
+        elif char != "\\":
             made.append((char, Mark.PLAIN))
         elif (after := next(chars, "")) != "\n":
             made.append((after or "\\", Mark.QUOTED))
@@ -293,7 +312,8 @@ def _double(text: str) -> Marked:
                 made.append((text[at + 1], Mark.QUOTED))
             at += 2
         else:
-            made.append((text[at], Mark.QUOTED))
+            expands = text[at] == "$" and text[at + 1 : at + 2] in tuple("$#@*!?-({_0123456789")
+            made.append((text[at], Mark.UNKNOWN if expands else Mark.QUOTED))
             at += 1
     return made
 

@@ -16,7 +16,7 @@ from proxy.policy.shell.line import Stdin, Word, listed
 
 SHELLS = listed("sh bash dash zsh ksh mksh ash fish csh tcsh rbash yash elvish nu")
 
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL | re.ASCII)
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=.*", re.DOTALL | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ _PLAIN: dict[str, Wrapper] = {
     "exec": _wrapper("-a"),
     "coproc": _wrapper(),
     "nohup": _wrapper(),
-    "time": _wrapper("-o -f --output --format"),
+    "time": Wrapper(listed("-o -f --output --format"), assignments=True),
     "nice": _wrapper("-n --adjustment"),
     "ionice": _wrapper("-c -n --class --classdata"),
     "stdbuf": _wrapper("-i -o -e --input --output --error"),
