@@ -98,8 +98,8 @@ def readings(text: str, depth: int = MAX_DEPTH, *, stored: bool = False) -> Iter
         level = found
 
 
-def _decoded(text: str, stored: bool) -> Iterator[str]:
-    """Yields one reading an encoding; most texts pass none of the gates."""
+def _rewritten(text: str, stored: bool) -> Iterator[str]:
+    """Yields the whole text, with what is encoded in it replaced."""
     if "%" in text:
         yield _percent(text)
     if "\\" in text:
@@ -108,12 +108,26 @@ def _decoded(text: str, stored: bool) -> Iterator[str]:
         yield _entities(text)
     if "=" in text:
         yield _quoted_printable(text)
+    if not text.isascii():
+        yield visible(text)
     if not stored and ("'" in text or '"' in text or "\\" in text or "`" in text or "/*" in text):
         yield _pieces(text)
         yield _unquoted(text)
         yield text.replace("\\", "")
-    if not text.isascii():
-        yield visible(text)
+
+
+def _changed(text: str, reading: str) -> str:
+    """Returns the lines that a reading changed: the others would be read again at every level."""
+    if reading == text or "\n" not in text:
+        return reading
+    known = set(text.splitlines())
+    return "\n".join(line for line in reading.splitlines() if line not in known)
+
+
+def _decoded(text: str, stored: bool) -> Iterator[str]:
+    """Yields one reading an encoding; most texts pass none of the gates."""
+    for reading in _rewritten(text, stored):
+        yield _changed(text, reading)
     long = [
         item
         for item in text.split()
