@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -191,9 +191,11 @@ class Judge:
         before: PastDecision | None,
     ) -> Decision:
         approved = hold is not None and hold.state is HoldState.APPROVED
+        counted = self._counted(case, tx, now_ms, dry=True)
+        if counted:
+            case = replace(case, assessment=case.assessment.without_chains())
         reasons = case.assessment.reasons
         gates = max((r.verdict for r in reasons), default=Verdict.ALLOW)
-        counted = self._counted(case, tx, now_ms, dry=True)
         if counted:
             stated = {r.rule for r in reasons if r.verdict is Verdict.HOLD}
             covered = stated <= self._approved_there(counted, tx)

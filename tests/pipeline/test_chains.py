@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxy.model import Identity, ToolResult, Trust, Verdict
+from proxy.model import Identity, Side, ToolResult, Trust, Verdict
 from proxy.pipeline.judge import call_key
 
 if TYPE_CHECKING:
@@ -243,3 +243,17 @@ async def test_a_secret_that_leaves_in_pieces_is_seen(make_bench: MakeBench, siz
     pieces = [SECRET[at : at + size] for at in range(0, len(SECRET), size)]
     verdicts = [await tale.does("upload", body=piece) for piece in pieces]
     assert size * verdicts.index(HOLD) <= max(len(SECRET) // 2, 2 * size)
+
+
+async def test_one_action_seen_on_two_sides_is_one_step(make_bench: MakeBench) -> None:
+    """The tool's side of a call that the model's side has moved a chain with does not complete it."""
+    bench = make_bench(
+        TOOLS + "  - {name: twice, steps: [data.egress, data.egress], same: target}\n"
+    )
+    who = bench.who()
+    asked = bench.call("upload", '{"t": "x", "body": "b"}', "c1", "r1")
+    assert (await bench.pipeline.decide(asked, who, call_key(who, asked, "x"))).verdict is ALLOW
+    made = bench.call("upload", '{"t": "x", "body": "b"}', "7", None, side=Side.MCP)
+    assert (await bench.pipeline.decide(made, who, call_key(who, made, "y"))).verdict is ALLOW
+    again = bench.call("upload", '{"t": "x", "body": "b"}', "8", None, side=Side.MCP)
+    assert (await bench.pipeline.decide(again, who, call_key(who, again, "z"))).verdict is HOLD
