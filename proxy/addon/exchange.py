@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import assert_never
 
 from proxy.addon.clients import ClientProfile
@@ -20,6 +21,7 @@ from proxy.model import Call, Hold, HoldState, Identity, Trust, Verdict
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
+from proxy.pipeline.spending import Outlay, Spending
 from proxy.pipeline.texts import refusal_text, upstream_error_text
 from proxy.pipeline.waiting import Presence
 from proxy.wire.codec import (
@@ -36,8 +38,12 @@ from proxy.wire.codec import (
     WireProtocol,
 )
 from proxy.wire.encoding import ContentDecoder
+from proxy.wire.usage import Usage, with_model
 
 logger = logging.getLogger("checkrein")
+
+MAX_SAID = 8 << 20
+"""What is kept of an answer to count its tokens by, should it not say them."""
 
 
 @dataclass(slots=True)
@@ -73,6 +79,9 @@ class Exchange:
         self.status = 200
         self.stepped: tuple[bytes, bool] | None = None  # what `step_in_hook` brought
         self.given_back: frozenset[str] = frozenset()  # names under which outputs were restored
+        self.outlay: tuple[Spending, Outlay] | None = None  # what was reserved for this request
+        self.head_usage: Usage | None = None  # what the answer's head says
+        self._said = bytearray()
         self._pipeline = pipeline
         self._profile = profile
         self._decoder = ContentDecoder(None)
@@ -120,6 +129,8 @@ class Exchange:
         gate = self._opened
         decoded = self._decoder.feed(data) if data else b""
         self._decoded_last = decoded
+        if self.outlay is not None and len(self._said) < MAX_SAID:
+            self._said += decoded
         events = gate.feed(decoded) if decoded else []
         if end:
             self._decoder.finish()
@@ -140,10 +151,12 @@ class Exchange:
             return await self._step()
         except CheckreinError as error:
             await self._pipeline.note_error(self.identity, "exchange", str(error))
+            await self.cut()
             return self.fail(error), False
         except Exception as error:
             logger.exception("exchange: closed after an unexpected error")
             await self._pipeline.note_error(self.identity, "exchange", type(error).__name__)
+            await self.cut()
             return self.fail(type(error).__name__), False
 
     async def step_in_hook(self) -> None:
@@ -167,8 +180,43 @@ class Exchange:
         """Returns an error in the API's own shape."""
         return self.protocol.error_body(status, text)
 
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens of this answer, as far as it has told them."""
+        used = self.gate.usage if self.gate is not None else None
+        used = used or self.head_usage
+        asked = self.request.model if self.request is not None else None
+        return None if used is None else with_model(used, asked)
+
+    async def cut(self) -> None:
+        """The answer ends here, whatever was still to come: what it cost is settled by what came.
+
+        Never raises: an entry that is not settled now is committed when its time is up.
+        """
+        if self.outlay is None:
+            return
+        spending, outlay = self.outlay
+        try:
+            said = bytes(self._said) if self.gate is not None else None
+            await spending.cut(outlay, self.usage, said)
+        except CheckreinError as error:
+            await self._pipeline.note_error(self.identity, "spending", str(error))
+
+    async def _settle(self) -> None:
+        if self.outlay is None:
+            return
+        spending, outlay = self.outlay
+        if self.refusal is not None:
+            await spending.commit_reserved(outlay, "unread")
+        elif self.failure is not None:
+            await self.cut()
+        else:
+            await spending.settle(outlay, self.status, self.usage, bytes(self._said))
+        self._said.clear()
+
     async def conclude(self, status: int) -> None:
         """The answer has been given: link its id to the session, spend what was for one use."""
+        await self._settle()
         response_id = self.gate.response_id if self.gate is not None else None
         if response_id and self.identity.session_trust <= Trust.CONTENT:
             await self._pipeline.link("response:" + response_id, self.identity.session)
@@ -206,6 +254,9 @@ class Exchange:
                 assert_never(event)
 
     async def _judge(self, key: int, call: Call) -> None:
+        sure = self._opened.confidence
+        if sure is not None and call.confidence is None:
+            call = replace(call, confidence=Decimal(f"{sure:.4f}"))
         name = call_key(self.identity, call, self.ref)
         nth = self._named[name] = self._named.get(name, 0) + 1
         if nth > 1:  # equal calls under one id, in one answer, are still so many calls

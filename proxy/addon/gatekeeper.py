@@ -36,11 +36,14 @@ from proxy.addon.tunnels import Tunnels
 from proxy.addon.unparsed import Unparsed, names_of
 from proxy.errors import CheckreinError, WireError
 from proxy.pipeline.core import Pipeline
-from proxy.pipeline.texts import upstream_error_text
+from proxy.pipeline.decision import Decision
+from proxy.pipeline.spending import Asked, Spending
+from proxy.pipeline.texts import refusal_text, upstream_error_text
 from proxy.wire import detect
 from proxy.wire.codec import ParsedRequest, WireProtocol
 from proxy.wire.encoding import decode_body
 from proxy.wire.mcp import detect as mcp
+from proxy.wire.usage import usage_of_headers
 
 logger = logging.getLogger("checkrein")
 
@@ -58,6 +61,7 @@ class Gatekeeper:
         self._sockets = Sockets(pipeline, self._who)
         self._tunnels = Tunnels(pipeline, self._who)
         self._unparsed = Unparsed(pipeline)
+        self._spending = Spending(pipeline)
         self.addons = [self._sockets, self._tunnels]  # mitmproxy calls their hooks too
 
     # --- before the request's body ---------------------------------------------------------------
@@ -188,7 +192,7 @@ class Gatekeeper:
             profile=profile_of(flow.request.headers.get("user-agent", "")),
         )
         if parsed is not None:
-            await self._pipeline.results.observe(identity, parsed.results)
+            await self._pipeline.observe(identity, parsed)
             memories = await self._pipeline.memory.recall(protocol.name, parsed.remembered_by)
             if is_signed(flow.request):
                 memories = []  # a changed body would break the signature: what was stripped stays so
@@ -197,6 +201,29 @@ class Gatekeeper:
                 flow.request.content = restored
                 exchange.given_back = frozenset(key for m in memories for key in m.keys)
         flow.metadata[MARK] = exchange
+        if parsed is not None and self._spending.is_counted:
+            await self._reserve(flow, exchange, parsed, body)
+
+    async def _reserve(
+        self, flow: http.HTTPFlow, exchange: Exchange, parsed: ParsedRequest, body: bytes
+    ) -> None:
+        """Reserves what the model will cost, or answers with the budget that stops it."""
+        if flow.client_conn.timestamp_end is not None:
+            exchange.presence.leave()  # it hung up before there was a mark to tell
+        path = flow.request.path.partition("?")[0]
+        asked = Asked(
+            exchange.identity, parsed, body, flow.request.host, path.lower(), exchange.ref
+        )
+        profile = profile_of(flow.request.headers.get("user-agent", ""))
+        wait_s = min(self._pipeline.settings.hold_wait_s, profile.longest_wait_s)
+        made = await self._spending.reserve(asked, exchange.presence, wait_s)
+        if exchange.presence.gone and isinstance(made, Decision):
+            flow.kill()
+        elif isinstance(made, Decision):
+            # 403: no SDK sends it again by itself, and the budget would be no larger.
+            flow.response = api_error(exchange.protocol, 403, refusal_text(made, None))
+        elif made is not None:
+            exchange.outlay = (self._spending, made)
 
     async def _tool_request(self, flow: http.HTTPFlow, body: bytes, host: str) -> None:
         identity = await self._who.identify(flow, key_is_checked=False)
@@ -261,6 +288,8 @@ class Gatekeeper:
             mark.refusal = (502, mark.error_body(502, text))
             logger.error("response: %s", error, exc_info=None if known else error)
             return
+        if isinstance(mark, Exchange):
+            mark.head_usage = usage_of_headers(response.headers)
         if mark.gate is not None and mark.gate.streams:
             # What leaves may be shorter or longer than what came, and is decoded.
             response.headers.pop("content-length", None)
@@ -285,6 +314,17 @@ class Gatekeeper:
         except Exception as error:  # what is to be let through is decided elsewhere
             logger.exception("response: not settled")
             await self.note_failure("response", error)
+
+    async def error(self, flow: http.HTTPFlow) -> None:
+        """The exchange broke off: what the model did until then is settled."""
+        mark = flow.metadata.get(MARK)
+        if not isinstance(mark, Exchange):
+            return
+        try:
+            await mark.cut()
+        except Exception as error:  # the entry is committed in time
+            logger.exception("error: not settled")
+            await self.note_failure("error", error)
 
     async def _conclude(self, flow: http.HTTPFlow) -> None:
         mark = flow.metadata.get(MARK)

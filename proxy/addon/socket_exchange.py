@@ -22,6 +22,8 @@ from proxy.model import Call, Hold, HoldState, Identity, Trust, Verdict
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
+from proxy.pipeline.spending import Asked as Spent
+from proxy.pipeline.spending import Outlay, Spending
 from proxy.pipeline.texts import refusal_text, upstream_error_text
 from proxy.pipeline.waiting import Presence
 from proxy.wire.codec import ParsedRequest, Refuse, Release, Remember, Ruling
@@ -37,6 +39,7 @@ from proxy.wire.socket import (
     ToServer,
     looks_like_model,
 )
+from proxy.wire.usage import Usage
 
 logger = logging.getLogger("checkrein")
 
@@ -128,6 +131,15 @@ class SocketExchange:
         self._climbing = self._judging = self._working = False
         self._waiting: dict[int, _Waiting] = {}
         self._named: dict[str, int] = {}
+        self._spending = Spending(pipeline)
+        self._outlays: dict[str, deque[Outlay]] = {}  # by lane, oldest first
+        self._ahead: Outlay | None = None  # for the next answer of a voice session
+        # Its answers are asked for by sound: each is paid ahead, the first with the first message.
+        self._is_voice = gate.provider == "openai.realtime"
+        self._unpaid = self._is_voice and self._spending.is_counted
+        self._last: Usage | None = None  # what the last answer used
+        self._paying = asyncio.Lock()
+        self._requests = 0
 
     @property
     def busy(self) -> bool:
@@ -162,10 +174,13 @@ class SocketExchange:
         self._up.clear()
         self._down.clear()
         self.leave()
+        if self._ahead is not None or any(self._outlays.values()):
+            self._spawn(self._settle_rest())
 
     # --- the client's messages -----------------------------------------------------------------
     def _take_up(self, events: list[SocketEvent]) -> None:
-        if not self._climbing and all(type(e) in (ToClient, ToServer) for e in events):
+        quick = not self._climbing and not self._unpaid
+        if quick and all(type(e) in (ToClient, ToServer) for e in events):
             self._send(events)
             return
         self._up.extend(events)
@@ -179,6 +194,9 @@ class SocketExchange:
     async def _climb(self) -> None:
         try:
             while self._up and not self._closed:
+                await self._pay_ahead()
+                if self._closed:
+                    return
                 event = self._up.popleft()
                 if isinstance(event, ToServer | Asked):
                     self._up_bytes -= len(event.data)
@@ -194,14 +212,89 @@ class SocketExchange:
 
     async def _ask(self, event: Asked) -> None:
         identity = self._lanes[event.lane] = await self._identify(event.request)
-        await self._pipeline.results.observe(identity, event.request.results)
+        await self._pipeline.observe(identity, event.request)
         recall = self._pipeline.memory.recall
+        if not await self._reserve(event, identity):
+            return
         memories = await recall(self._gate.provider, event.request.remembered_by)
         restored = self._gate.restored(event.request, memories) if memories else None
         given = memories if restored is not None else []
         self._given_back[event.lane] = frozenset(key for m in given for key in m.keys)
         self._conversations[event.lane] = event.request.hints.get("conversation", "")
         self._send([ToServer(event.data if restored is None else restored)])
+
+    # --- what the model costs ------------------------------------------------------------------
+    async def _reserve(self, event: Asked, identity: Identity) -> bool:
+        """Reserves what a request will cost; False: it was answered with the budget that stops it."""
+        spent = self._spent(identity, event.request, event.data)
+        made = await self._spending.reserve(spent, self._presence, self._wait_s)
+        if isinstance(made, Decision):
+            text = refusal_text(made, None)
+            self._send([ToClient(self._gate.refused(text, event.lane))])
+            return False
+        if made is not None:
+            self._outlays.setdefault(event.lane, deque()).append(made)
+        return True
+
+    async def _pay_ahead(self) -> None:
+        """Reserves a voice session's next answer, as large as its last; else the session ends."""
+        async with self._paying:
+            if self._unpaid and not self._closed:
+                await self._pay(self._last)
+                self._unpaid = False
+
+    async def _pay(self, last: Usage | None) -> None:
+        request = ParsedRequest(
+            self._gate.provider,
+            {},
+            model=last.model if last is not None else None,
+            max_output_tokens=last.output_tokens if last is not None else None,
+        )
+        read = last.input_tokens if last is not None else 0
+        spent = self._spent(self._who(""), request, b"", read)
+        made = await self._spending.reserve(spent, self._presence, self._wait_s)
+        if isinstance(made, Decision):
+            self.outbox.append(Out(True, self._gate.refused(refusal_text(made, None), "")))
+            self._close(POLICY, "a budget ends this session")
+            self.stop()
+        else:
+            self._ahead = made
+
+    def _spent(
+        self, identity: Identity, request: ParsedRequest, body: bytes, tokens: int | None = None
+    ) -> Spent:
+        self._requests += 1
+        ref = f"{self._gate.ref}:{self._requests}"
+        return Spent(identity, request, body, "", "", ref, tokens)
+
+    async def _settle(self, event: Answered) -> None:
+        lane = self._outlays.get(event.lane)
+        if self._is_voice:
+            outlay, self._ahead = self._ahead, None
+            # What the client says next waits for it; the answer itself leaves first.
+            self._unpaid, self._last = self._spending.is_counted, event.usage or self._last
+        else:
+            outlay = lane.popleft() if lane else None
+        if outlay is None:
+            return
+        if event.usage is not None:
+            await self._spending.settle(outlay, 200, event.usage, b"")
+        elif event.ok:
+            await self._spending.commit_reserved(outlay, "no-usage")
+        else:
+            await self._spending.cut(outlay, None, b"")
+
+    async def _settle_rest(self) -> None:
+        """The connection is over: what was asked for may have been answered, unseen."""
+        try:
+            for outlay in [one for lane in self._outlays.values() for one in lane]:
+                await self._spending.commit_reserved(outlay, "cut")
+            if self._ahead is not None and self._gate.is_answering:
+                await self._spending.commit_reserved(self._ahead, "cut")
+            elif self._ahead is not None:
+                await self._spending.release(self._ahead)
+        except CheckreinError as error:
+            await self._note(error)
 
     # --- the server's messages -----------------------------------------------------------------
     def _take_down(self, events: list[SocketEvent]) -> None:
@@ -228,7 +321,10 @@ class SocketExchange:
                 self._judging = False
                 self._wake()
                 if not self._waiting:
-                    return
+                    await self._pay_ahead()
+                    if not self._down:
+                        return
+                    continue
                 await self._wait()
         finally:
             self._judging = self._working = False
@@ -281,6 +377,7 @@ class SocketExchange:
         self._down.extendleft(reversed(self._gate.rule(key, ruling)))
 
     async def _answered(self, event: Answered) -> None:
+        await self._settle(event)
         identity = self._who(event.lane)
         if identity.session_trust <= Trust.CONTENT:
             await self._pipeline.link("response:" + event.response_id, identity.session)

@@ -22,6 +22,7 @@ from proxy.policy.effects import CompiledEffect, Produced, compile_effect
 from proxy.policy.fetch.reader import compile_fetch
 from proxy.policy.gates import Gate, compile_gate
 from proxy.policy.labels.declared import Declared
+from proxy.policy.model_prices import ModelPrice, ModelPricePart, price_of
 from proxy.policy.points import Prices
 from proxy.policy.problems import Problem, RuleErrors
 from proxy.policy.readers import ArgumentReader, ShellReader, SqlReader, Tables
@@ -77,6 +78,7 @@ class Loaded:
     commands: list[tuple[schema.CommandPart, Site, str]] = field(default_factory=list)
     tables: Tables = field(default_factory=Tables)
     prices: Prices = field(default_factory=Prices)
+    model_prices: list[ModelPrice] = field(default_factory=list)
     trusts_results: bool = False
     unmapped: Verdict = Verdict.HOLD
     unparsed: Verdict = Verdict.BLOCK
@@ -257,6 +259,8 @@ def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]
             loaded.statements.append((part, site, pack))
         elif isinstance(part, schema.CommandPart):
             loaded.commands.append((part, site, pack))
+        elif isinstance(part, ModelPricePart):
+            loaded.model_prices.append(price_of(part))
         else:
             budget = compile_budget(part, site)
             if budget is not None:

@@ -41,6 +41,7 @@ from proxy.policy.gates import NO_EFFECT, Gate, effect_variables
 from proxy.policy.graphql import GraphqlFault, RootField, read_graphql
 from proxy.policy.labels.declared import Applied
 from proxy.policy.load import Loaded, ToolEntry, load_paths, load_texts
+from proxy.policy.model_prices import PriceTable
 from proxy.policy.requires import Require, evidence_tools
 from proxy.policy.routes import Match, Routes, normal_host
 from proxy.policy.strictjson import json_or_none
@@ -120,6 +121,7 @@ class RuleSet:
         self._chains_of = lru_cache(4096)(self._concerned_chains)
         self._requires_of = lru_cache(4096)(self._concerned_requires)
         self.signals = tuple(loaded.signals)
+        self.model_prices = PriceTable(loaded.model_prices)
         self.spending_kinds = frozenset(
             kind for kind in SPENDING for b in self._budgets if b.names(kind)
         )

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from proxy.model import Json, Reversibility
 from proxy.policy.amounts import MAX_DIGITS, json_type
 from proxy.policy.labels.schema import Returns, TrustBy
+from proxy.policy.model_prices import ModelPricePart
 from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.sql.schema import sql_dialect, statement_types
 from proxy.policy.yamlnodes import Document, Path
@@ -480,6 +481,7 @@ class File(_Part):
     signals: tuple[Signal, ...] = ()
     commands: tuple[CommandPart, ...] = ()
     statements: tuple[StatementPart, ...] = ()
+    model_prices: tuple[ModelPricePart, ...] = ()
     trust: Literal["trusted", "untrusted"] | None = None
     prices: PricesPart | None = None
     unmapped: Literal["allow", "hold", "block"] | None = None
@@ -495,7 +497,9 @@ def _version(value: Json) -> Json:
     return value
 
 
-type Entry = Tool | Gate | Budget | Chain | Require | Signal | CommandPart | StatementPart
+type Entry = (
+    Tool | Gate | Budget | Chain | Require | Signal | CommandPart | StatementPart | ModelPricePart
+)
 
 _PARTS: dict[str, type[BaseModel]] = {
     "tools": Tool,
@@ -506,6 +510,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "signals": Signal,
     "commands": CommandPart,
     "statements": StatementPart,
+    "model_prices": ModelPricePart,
 }
 
 
