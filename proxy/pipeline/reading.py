@@ -20,6 +20,7 @@ from proxy.policy.origins.prints import Printer
 
 _LONG_CHARS = 8_192
 _SECRET = "secret"  # noqa: S105 - a label
+_ADDRESS = "pii.email"
 
 
 type LabelledPrints = tuple[tuple[str, ...], bool, tuple[int, ...]]
@@ -96,11 +97,25 @@ class Reader:
         for span in spans:
             prints = by_label.setdefault(span.label, {})
             prints.update(dict.fromkeys(self._prints(text[span.start : span.end], span.label)))
+        open_parts = self._in_the_open(text, spans) if any(map(_is_secret, by_label)) else set()
         for label, prints in by_label.items():
-            yield (label,), True, tuple(prints)
+            kept = [p for p in prints if p not in open_parts] if _is_secret(label) else prints
+            yield (label,), True, tuple(kept)
+
+    def _in_the_open(self, text: str, spans: Sequence[Span]) -> set[int]:
+        """Parts of addresses are no secrets, also where a password is made of its owner's name."""
+        found: set[int] = set()
+        for span in spans:
+            if span.label == _ADDRESS:
+                found.update(self._prints(text[span.start : span.end], _SECRET))
+        return found
 
     def _prints(self, text: str, label: str) -> tuple[int, ...]:
         return self.printer.of_text(text, dense=label.startswith(_SECRET)).prints
+
+
+def _is_secret(label: str) -> bool:
+    return label.startswith(_SECRET)
 
 
 def _without(text: str, stretches: Sequence[Stretch]) -> str:

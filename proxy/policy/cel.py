@@ -71,6 +71,28 @@ _EFFECT = {
     "effect.points": _DYN,
     "effect.is_new": _BOOL,
 }
+_ACT = {
+    # What the call does and who is behind it (`guess/acting.py`).
+    "act.is": _STRING,
+    "act.domain": _STRING,
+    "act.writes": _BOOL,
+    "act.fetches": _BOOL,
+    "act.outbound": _BOOL,
+    "act.irreversible": _BOOL,
+    "act.hard": _BOOL,
+    "act.given": _BOOL,
+    "act.asked": _BOOL,
+    "act.delegated": _BOOL,
+    "act.owed": _BOOL,
+    "act.said": _BOOL,
+    "act.aimed": _BOOL,
+    "act.foreign": _BOOL,
+    "act.place": _STRING,
+    "act.injected": _BOOL,
+    "act.injected_target": _BOOL,
+    "act.requested": _BOOL,
+    "act.carries_secret": _BOOL,
+}
 _EVIDENCE = {
     "evidence.kind": _STRING,
     "evidence.tool": _STRING,
@@ -241,6 +263,8 @@ class Dialect:
             return f"'{name}': only an 'http:' entry and gates have '{root}'"
         if name in _EFFECT:
             return f"'{name}': only gates, chains and requires have 'effect'"
+        if name in _ACT:
+            return f"'{name}': only gates, chains and requires have 'act'"
         if root == "evidence" and "evidence.kind" not in self.variables:
             return f"'{name}': only requires have 'evidence'"
         near = did_you_mean(name, (*self.variables, *_FUNCTIONS))
@@ -440,8 +464,8 @@ def tool_variables() -> dict[str, cel.Type]:
 
 TOOL = Dialect(_CALL)
 ROUTE = Dialect(_CALL | _HTTP)
-GATE = Dialect(_CALL | _HTTP | _EFFECT)
-REQUIRES = Dialect(_CALL | _HTTP | _EFFECT | _EVIDENCE)
+GATE = Dialect(_CALL | _HTTP | _EFFECT | _ACT)
+REQUIRES = Dialect(_CALL | _HTTP | _EFFECT | _ACT | _EVIDENCE)
 RESULT = Dialect(_RESULT)
 SIGNAL = Dialect({"signal": _DYN})
 CONFIDENCE = Dialect({"args": _DYN, "tool": _STRING})

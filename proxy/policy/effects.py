@@ -15,6 +15,7 @@ from proxy.model import Effect, Json, Reason, Reversibility, Settlement, ToolRes
 from proxy.policy.amounts import AmountFault, json_type, read_amount, read_target
 from proxy.policy.budgets import Budget
 from proxy.policy.cel import RESULT, Dialect, Expression, ExpressionFault, Scope
+from proxy.policy.guess.aim import Aim
 from proxy.policy.problems import did_you_mean
 from proxy.policy.schema import EffectPart, Settle
 from proxy.policy.site import Site
@@ -68,6 +69,7 @@ class Produced:
     source: CompiledEffect
     amount_known: bool
     data: Json = None  # the part of the arguments that it carries along
+    aim: Aim | None = None  # what a guess says of it besides
 
 
 @dataclass(slots=True)

@@ -21,6 +21,9 @@ from proxy.policy.chains import Chain, check_steps, compile_chain
 from proxy.policy.effects import CompiledEffect, Produced, compile_effect
 from proxy.policy.fetch.reader import compile_fetch
 from proxy.policy.gates import Gate, compile_gate
+from proxy.policy.guess.lexicon import EMPTY, Lexicon
+from proxy.policy.guess.reader import GuessReader
+from proxy.policy.guess.schema import LexiconPart
 from proxy.policy.labels.declared import Declared
 from proxy.policy.model_prices import ModelPrice, ModelPricePart, price_of
 from proxy.policy.points import Prices
@@ -29,7 +32,7 @@ from proxy.policy.readers import ArgumentReader, ShellReader, SqlReader, Tables
 from proxy.policy.requires import Require, check_require, compile_require
 from proxy.policy.routes import Route, compile_route, host_pattern, overlap
 from proxy.policy.shell.commands import compile_commands
-from proxy.policy.signals import Signal, check_signal, compile_signal, named_apart
+from proxy.policy.signals import Signal, check_signal, compile_signal, named_apart, unmet_kinds
 from proxy.policy.site import Site
 from proxy.policy.sql.schema import ANY
 from proxy.policy.sql.table import compile_statements
@@ -48,6 +51,11 @@ class ToolEntry:
     site: Site
     reader: ArgumentReader | None = None  # the argument says what a call does
     returns: Declared | None = None  # what its results are worth
+
+    @property
+    def guesses(self) -> bool:
+        """Whether it stands for tools that no rule names."""
+        return isinstance(self.reader, GuessReader)
 
     @property
     def all_effects(self) -> tuple[CompiledEffect, ...]:
@@ -78,6 +86,7 @@ class Loaded:
     commands: list[tuple[schema.CommandPart, Site, str]] = field(default_factory=list)
     tables: Tables = field(default_factory=Tables)
     prices: Prices = field(default_factory=Prices)
+    lexicon: Lexicon = EMPTY
     model_prices: list[ModelPrice] = field(default_factory=list)
     trusts_results: bool = False
     unmapped: Verdict = Verdict.HOLD
@@ -159,6 +168,10 @@ def load_texts(texts: Iterable[tuple[str, str]], problems: Iterable[Problem] = (
     words = [value.get("trust") for value in values]
     loaded.trusts_results = "trusted" in words and "untrusted" not in words
     loaded.prices = _prices(values)
+    loaded.lexicon = _lexicon(values)
+    for tool in loaded.tools:
+        if isinstance(tool.reader, GuessReader):
+            tool.reader.fill(loaded.lexicon)
     _agree(loaded)
     if found:
         raise RuleErrors(found)
@@ -192,6 +205,28 @@ def default_prices() -> Prices:
     path = packs_directory() / "prices.yaml"
     document = read_yaml(str(path), path.read_text(encoding="utf-8"))
     return _tables(schema.PricesPart.model_validate(document.value["prices"]))
+
+
+def _lexicon(values: Sequence[dict[str, Json]]) -> Lexicon:
+    """Returns the tables that the files state, over those of `rules/lexicon.yaml`."""
+    made = default_lexicon()
+    for value in reversed(values):
+        if value.get("lexicon") is None:
+            continue
+        try:
+            part = LexiconPart.model_validate(schema.tupled(value["lexicon"]))
+        except ValueError:
+            continue  # its mistakes are told already
+        made = Lexicon(part.over(made.part))
+    return made
+
+
+@cache
+def default_lexicon() -> Lexicon:
+    """Returns the tables that come with checkrein."""
+    path = packs_directory() / "lexicon.yaml"
+    document = read_yaml(str(path), path.read_text(encoding="utf-8"))
+    return Lexicon(LexiconPart.model_validate(schema.tupled(document.value["lexicon"])))
 
 
 def _tables(part: schema.PricesPart) -> Prices:
@@ -268,9 +303,9 @@ def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]
 
 
 def _compile_tool(part: schema.Tool, site: Site, pack: str, tables: Tables) -> ToolEntry | None:
-    ways = [w for w in ("name", "http", "shell", "sql", "fetch") if getattr(part, w) is not None]
+    ways = [w for w in _OF_READERS if getattr(part, w) is not None]
     if len(ways) != 1:
-        site.fault("needs exactly one of 'name', 'http', 'shell', 'sql' and 'fetch'")
+        site.fault("needs exactly one of 'name', 'http', 'shell', 'sql', 'fetch' and 'guess'")
         return None
     (way,) = ways
     if not _keys_fit(part, site, way):
@@ -286,6 +321,10 @@ def _compile_tool(part: schema.Tool, site: Site, pack: str, tables: Tables) -> T
     if way == "name":
         effects = _effects(part, site, pack, names[0], TOOL)
         return ToolEntry(names[0], names, None, effects, site, returns=returns)
+    if way == "guess":
+        return ToolEntry(
+            names[0], names, None, (), site, GuessReader(site, pack, names[0]), returns
+        )
     if way == "fetch":
         reader = compile_fetch(
             url=part.url or "args.url",
@@ -316,6 +355,7 @@ _OF_READERS = {
     "shell": frozenset({"argument"}),
     "sql": frozenset({"argument", "dialect"}),
     "fetch": frozenset({"url", "method", "body", "headers"}),
+    "guess": frozenset[str](),
 }
 """Which keys go with which kind of tool entry."""
 
@@ -333,6 +373,9 @@ def _keys_fit(part: schema.Tool, site: Site, way: str) -> bool:
         if part.effects is not None:
             where = "commands" if way == "shell" else "statements"
             site.at("effects").fault(f"a '{way}:' entry has its effects from '{where}:'; remove it")
+    elif way == "guess":
+        if part.effects is not None:
+            site.at("effects").fault("a 'guess:' entry has its effects from the lexicon; remove it")
     elif part.effects is None:
         site.fault("the key 'effects' is missing; a harmless tool has 'effects: []'")
     return len(site.problems) == before
@@ -418,15 +461,19 @@ def _unique(what: str, named: Iterable[tuple[str, Site]]) -> None:
 
 
 def _warnings(loaded: Loaded) -> Iterable[Problem]:
-    effects = [effect for tool in loaded.tools for effect in tool.all_effects]
-    kinds = {effect.kind for effect in effects}
+    possible = [effect for tool in loaded.tools for effect in tool.all_effects]
+    kinds = {effect.kind for effect in possible}
+    # That a guessed payment has no amount and is therefore held is no mistake of a file.
+    effects = [effect for t in loaded.tools if not t.guesses for effect in t.all_effects]
     yield from loaded.shadowed
     for chain in loaded.chains:
         yield from check_steps(chain, kinds)
     for require in loaded.requires:
         yield from check_require(require, kinds)
+    for signal in loaded.signals:
+        yield from unmet_kinds(signal, kinds)
     for budget in loaded.budgets:
-        yield from check_kinds(budget, (effect.kind for effect in effects))
+        yield from check_kinds(budget, kinds)
         if budget.of == ("*",):
             continue
         for effect in effects:

@@ -39,6 +39,8 @@ from proxy.policy.effects import CompiledSettle, Produced
 from proxy.policy.facts import NO_FACTS, Facts, InForce, Seen
 from proxy.policy.gates import NO_EFFECT, Gate, effect_variables
 from proxy.policy.graphql import GraphqlFault, RootField, read_graphql
+from proxy.policy.guess.acting import Acts
+from proxy.policy.guess.reader import GuessReader
 from proxy.policy.labels.declared import Applied
 from proxy.policy.load import Loaded, ToolEntry, load_paths, load_texts
 from proxy.policy.model_prices import PriceTable
@@ -64,6 +66,12 @@ class Assessment:
     mapped: bool
     call_states: tuple[BudgetState, ...] = ()
     advances: tuple[Advance, ...] = ()  # chains' new states, for when it is let through
+    chain_reasons: tuple[Reason, ...] = ()  # those of `reasons` that are chains'
+
+    def without_chains(self) -> Assessment:
+        """The same for a call whose other side has moved the chains already: one action is one step."""
+        kept = tuple(r for r in self.reasons if not any(r is c for c in self.chain_reasons))
+        return replace(self, reasons=kept, advances=(), chain_reasons=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +101,12 @@ class RuleSet:
         self._chains = tuple(loaded.chains)
         self._requires = tuple(loaded.requires)
         self._tools = tuple(loaded.tools)
+        self._lexicon = loaded.lexicon
         named = [(name, tool) for tool in reversed(self._tools) for name in tool.names]
-        self._exact = {name: tool for name, tool in named if not is_glob(name)}
-        globs = [(name, tool) for name, tool in named if is_glob(name)]
-        self._globs = sorted(globs, key=lambda item: literal_length(item[0]), reverse=True)
+        self._exact = {n: tool for n, tool in named if not is_glob(n) and not tool.guesses}
+        globs = [(n, tool) for n, tool in named if is_glob(n) or tool.guesses]
+        # Whatever a rule names goes before a guess.
+        self._globs = sorted(globs, key=_specific, reverse=True)
         self._routes = Routes(
             (i, tool.route) for i, tool in enumerate(self._tools) if tool.route is not None
         )
@@ -117,6 +127,7 @@ class RuleSet:
                     self._settles[effect.rule] = effect.settle
         self._evidence = {r.name: evidence_tools(r, brings) for r in self._requires}
         self._spoken = loaded.variables()
+        self._asks_acts = any(name.startswith("act.") for name in self._spoken)
         self._sums_points = any(b.unit == "points" for b in self._budgets)
         self._chains_of = lru_cache(4096)(self._concerned_chains)
         self._requires_of = lru_cache(4096)(self._concerned_requires)
@@ -266,17 +277,24 @@ class RuleSet:
     ) -> Assessment:
         match = found[0].match if found else None
         base = Scope(_variables(call, identity, http, match, self._seen(facts)), facts=facts)
+        asked = self._acts(call, base, facts)
         acts: list[_Act] = []
         bare: list[Scope] = []
         for one in found:
             at = base if one.field is None else Scope(_graphql(one.field, one.names), base)
             made = one.tool.produce(at, reasons)
-            acts += [self._act(p, at, identity, facts) for p in made]
-            bare += [] if made else [Scope(NO_EFFECT, at)]
+            acts += [self._act(p, at, identity, facts, asked) for p in made]
+            bare += [] if made else [Scope(_no_effect(asked, mapped=True), at)]
         scopes = [act.scope for act in acts] + bare
-        return self._judge(
-            call, identity, acts, scopes or [Scope(NO_EFFECT, base)], reasons, facts, bool(found)
-        )
+        if not scopes:
+            scopes = [Scope(_no_effect(asked, mapped=False), base)]
+        return self._judge(call, identity, acts, scopes, reasons, facts, bool(found))
+
+    def _acts(self, call: Call, base: Scope, facts: Facts) -> Acts | None:
+        """What `act.*` says of a call, where some expression asks."""
+        if not self._asks_acts:
+            return None
+        return Acts(self._lexicon, call.name, base["args"], facts)
 
     def assess_effects(
         self,
@@ -288,10 +306,13 @@ class RuleSet:
     ) -> Assessment:
         """Returns the same for what has no tool entry: its effects are given (a model request's cost)."""
         base = Scope(_variables(call, identity, None, None, self._seen(facts)), facts=facts)
-        acts = [
-            _Act(effect, Scope(effect_variables(effect, amount_known=True, is_new=False), base))
-            for effect in effects
-        ]
+        asked = self._acts(call, base, facts)
+        acts = []
+        for effect in effects:
+            made = effect_variables(effect, amount_known=True, is_new=False)
+            if asked is not None:
+                made |= asked.of(effect, None, mapped=True)
+            acts.append(_Act(effect, Scope(made, base)))
         scopes = [act.scope for act in acts]
         return self._judge(call, identity, acts, scopes, list(reasons), facts, True)
 
@@ -323,13 +344,22 @@ class RuleSet:
         for pattern, verdict, why, signal in in_force.holds:
             if any(fnmatchcase(kind, pattern) for kind in kinds or ("",)):
                 reasons.append(Reason(signal, why, verdict))
+        before = len(reasons)
         advances = self._walk(call, acts, facts, reasons)
+        chained = tuple(reasons[before:])
         charged = tuple(self._charge(act, identity, reasons, in_force.scales) for act in acts)
         per_call = [(act.effect, self._call_budgets(act)) for act in acts]
         states = assess_call([one for one in per_call if one[1]], reasons, in_force.scales)
-        return Assessment(charged, tuple(reasons), mapped, states, advances)
+        return Assessment(charged, tuple(reasons), mapped, states, advances, chained)
 
-    def _act(self, produced: Produced, at: Scope, identity: Identity, facts: Facts) -> _Act:
+    def _act(
+        self,
+        produced: Produced,
+        at: Scope,
+        identity: Identity,
+        facts: Facts,
+        asked: Acts | None,
+    ) -> _Act:
         """Prices an effect by the data that it carries, and makes what gates see of it."""
         effect = produced.effect
         labels = effect.labels
@@ -343,6 +373,8 @@ class RuleSet:
             and facts.is_new(effect.kind, effect.target)
         )
         variables = effect_variables(effect, amount_known=produced.amount_known, is_new=is_new)
+        if asked is not None:
+            variables |= asked.of(effect, produced.aim, mapped=True)
         return _Act(effect, Scope(variables, at), produced, produced.data)
 
     def _walk(
@@ -414,6 +446,8 @@ class RuleSet:
     def worth_of(self, tool: str, text: str) -> Applied:
         """Returns what the rules say of a tool's result: what is trusted, which labels it has."""
         entry = self.entry_of(tool)
+        if entry is not None and entry.returns is None and isinstance(entry.reader, GuessReader):
+            return Applied(entry.reader.trusts(tool), ())
         if entry is None or entry.returns is None:
             return Applied(self.trusts_results, ())
         return entry.returns.apply(text)
@@ -438,6 +472,14 @@ _UNSEEN = Seen()
 _ABOUT_THE_PAST = frozenset(
     {"seen.kinds", "seen.tools", "seen.labels", "seen.untrusted", "seen.calls", "user.text"}
 )
+
+
+def _no_effect(asked: Acts | None, *, mapped: bool) -> Variables:
+    return NO_EFFECT if asked is None else NO_EFFECT | asked.of(None, None, mapped=mapped)
+
+
+def _specific(item: tuple[str, ToolEntry]) -> tuple[bool, int]:
+    return not item[1].guesses, literal_length(item[0])
 
 
 def _raised(answer: Reason, gate: Gate, in_force: InForce) -> Reason:

@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from proxy.model import Json, Reversibility
 from proxy.policy.amounts import MAX_DIGITS, json_type
+from proxy.policy.guess.schema import LexiconPart
 from proxy.policy.labels.schema import Returns, TrustBy
 from proxy.policy.model_prices import ModelPricePart
 from proxy.policy.problems import Problem, did_you_mean
@@ -227,6 +228,7 @@ class Tool(_Part):
     shell: Texts | None = None
     sql: Texts | None = None
     fetch: Texts | None = None
+    guess: Texts | None = None
     argument: Expression | None = None
     dialect: Annotated[str | None, BeforeValidator(sql_dialect)] = None
     url: Expression | None = None
@@ -484,6 +486,7 @@ class File(_Part):
     model_prices: tuple[ModelPricePart, ...] = ()
     trust: Literal["trusted", "untrusted"] | None = None
     prices: PricesPart | None = None
+    lexicon: LexiconPart | None = None
     unmapped: Literal["allow", "hold", "block"] | None = None
     unparsed: Literal["allow", "hold", "block"] | None = None
     model_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
@@ -521,7 +524,7 @@ def check_shape(document: Document) -> list[Problem]:
         text = f"a rule file is a mapping with 'version: 1', got {json_type(value)}"
         return [document.problem((), text)]
     try:
-        File.model_validate(_tupled(value))
+        File.model_validate(tupled(value))
     except ValidationError as error:
         return list(_problems(document, error))
     return []
@@ -536,18 +539,18 @@ def usable(document: Document) -> Iterator[tuple[Path, Entry]]:
         listed = value.get(key)
         for i, item in enumerate(listed if isinstance(listed, list) else ()):
             try:
-                made = part.model_validate(_tupled(item))
+                made = part.model_validate(tupled(item))
             except ValidationError:
                 continue
             yield (key, i), cast(Entry, made)
 
 
-def _tupled(value: Json) -> Json:
-    """Strict models take tuples for tuples; only lists of mappings are theirs to check."""
+def tupled(value: Json) -> Json:
+    """Returns lists of mappings as tuples. Strict models take tuples for tuples; only lists of mappings are theirs to check."""
     if isinstance(value, dict):
-        return {key: _tupled(item) for key, item in value.items()}
+        return {key: tupled(item) for key, item in value.items()}
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return tuple(_tupled(item) for item in value)
+        return tuple(tupled(item) for item in value)
     return () if value == [] else value
 
 
@@ -589,6 +592,7 @@ def _known_keys(path: Sequence[str | int]) -> list[str]:
         "settle": Settle,
         "steps": StepPart,
         "prices": PricesPart,
+        "lexicon": LexiconPart,
         "returns": Returns,
         "trust_by": TrustBy,
         "do": ActionPart,

@@ -1,0 +1,180 @@
+"""`act.*`: what a call does, and who is behind it, as gates ask.
+
+What belongs here: the variables, each made of three things that are known of a call: the act (of the tool's
+name, or of the effect's kind where rules name the tool), where its values came from, and what the user said.
+They are asked of every effect by itself, so that one stranger among ten friends counts. Nothing here decides
+anything: the gates of `rules/default.yaml` do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from proxy.model import Effect, Json, Origin
+from proxy.policy.facts import Facts
+from proxy.policy.guess.aim import Aim
+from proxy.policy.guess.arguments import PARTY, URL, Arguments, Target, read_arguments, targets_of
+from proxy.policy.guess.lexicon import Lexicon, Named
+from proxy.policy.guess.reader import understood
+from proxy.policy.guess.schema import PLACES
+
+INSTRUCTIONS, REQUEST, SECRET = "instructions", "request", "secret"
+_NOBODY = Origin()
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """One target, and where it came from."""
+
+    known: bool = False  # from anywhere
+    said: bool = False  # the user's, or for addresses and the like the system prompt's
+    pointed_at: bool = False
+    foreign: bool = False
+    place: str = ""
+    labels: tuple[str, ...] = ()
+
+
+class Acts:
+    """What gates may ask of one call."""
+
+    def __init__(self, lexicon: Lexicon, tool: str, arguments: Json, facts: Facts) -> None:
+        self._lexicon = lexicon
+        self._tool = tool
+        self._arguments = arguments
+        self._facts = facts
+        self._seen = facts.seen
+        self._said = lexicon.said(self._seen.user_text)
+        self._read: Arguments | None = None
+        self._whole: Origin | None = None
+        self._name = lexicon.named(tool)
+        self._asked_by_name: dict[Named, bool] = {}
+
+    def of(self, effect: Effect | None, aim: Aim | None, *, mapped: bool) -> dict[str, Json]:
+        """Returns the variables for one effect, or for a call that has none.
+
+        Args:
+            effect: what is judged; None where a call has no effect.
+            aim: what a guess says of it; None for tools that rules name.
+            mapped: some entry knows the tool: having no effect is then what the rules say of it.
+        """
+        lexicon = self._lexicon
+        if aim is not None:
+            named, fetches, outbound = aim.named, aim.fetches, aim.outbound
+            element = self._element(aim.element, aim.place)
+            if not element.said and not element.known and any(self._is_said(o) for o in aim.beside):
+                element = replace(element, said=True)  # "Bo", whom nobody can tell from a word
+        elif effect is not None:
+            named = lexicon.of_kind(effect.kind)
+            fetches = named.act == "read" and named.domain == "web"
+            outbound = lexicon.outbound(named.act) or self._carries_out(named)
+            element = self._of_mapped(effect, named)
+        else:
+            named = _HARMLESS if mapped else understood(lexicon, self._tool, self.read)
+            fetches, outbound = False, lexicon.outbound(named.act)
+            element = _Element()
+        writes = named.act not in ("read", "none")
+        labels = self.labels if writes or fetches else ()
+        return {
+            "act.is": named.act,
+            "act.domain": named.domain,
+            "act.writes": writes,
+            "act.fetches": fetches,
+            "act.outbound": outbound and writes,
+            "act.irreversible": writes and lexicon.irreversible(named.act, named.domain),
+            "act.hard": writes and lexicon.hard(named.act, named.domain),
+            "act.given": bool(self.read.values),
+            "act.asked": self._asked(named),
+            "act.delegated": self._said.delegated,
+            "act.owed": self._said.owes,
+            "act.said": element.said,
+            "act.aimed": element.said or element.pointed_at,
+            "act.foreign": element.foreign,
+            "act.place": element.place,
+            "act.injected": INSTRUCTIONS in labels,
+            "act.injected_target": INSTRUCTIONS in element.labels,
+            "act.requested": REQUEST in element.labels,
+            "act.carries_secret": any(label.startswith(SECRET) for label in labels),
+        }
+
+    @property
+    def read(self) -> Arguments:
+        if self._read is None:
+            self._read = read_arguments(self._arguments, self._lexicon)
+        return self._read
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of all values that the user did not say; looked up where any could be there."""
+        seen = self._seen.labels
+        if INSTRUCTIONS not in seen and not any(label.startswith(SECRET) for label in seen):
+            return ()
+        if self._whole is None:
+            self._whole = self._facts.origin(self._arguments)
+        return self._whole.labels
+
+    def _carries_out(self, named: Named) -> bool:
+        return named.act not in ("read", "none") and any(
+            self._lexicon.carries_out(value.role) for value in self.read.values
+        )
+
+    def _asked(self, named: Named) -> bool:
+        """By the words of the tool's name, whoever named it, or by what the act is about."""
+        whole = Named(named.act, named.domain, self._name.words)
+        if whole not in self._asked_by_name:
+            self._asked_by_name[whole] = self._lexicon.asked(whole, self._said)
+        return self._asked_by_name[whole]
+
+    def _is_said(self, target: Target) -> bool:
+        element = self._element(target.text, target.place)
+        return element.said or element.pointed_at
+
+    def _of_mapped(self, effect: Effect, named: Named) -> _Element:
+        """A rule's target, and with it the arguments behind it: a rule may name a host, not the URL."""
+        elements = [self._element(effect.target, None)] if effect.target else []
+        found = targets_of(self.read.values, named.act, self._lexicon)
+        elements += [
+            self._element(target.text, target.place)
+            for target in found
+            if not effect.target or _belongs(effect.target, target.text)
+        ]
+        if not elements:
+            return _Element()
+        return _Element(
+            True,
+            all(e.said for e in elements),
+            all(e.said or e.pointed_at for e in elements),
+            any(e.foreign for e in elements),
+            elements[-1].place,
+            tuple(dict.fromkeys(label for e in elements for label in e.labels)),
+        )
+
+    def _element(self, text: str | None, place: int | None) -> _Element:
+        if not text:
+            return _Element()
+        pointed = self._lexicon.points_at(self._said, text)
+        if not self._seen.tools and not self._seen.user_text:
+            return _Element(pointed_at=pointed, place=_name(place))
+        origin = self._facts.origin(text)
+        exact = place in (URL, PARTY)
+        user = origin.user or (exact and origin.system)
+        # Of an address or a URL each part counts; of words, that some of them were a stranger's does not.
+        strange = origin.untrusted and (exact or not origin.user)
+        return _Element(
+            known=origin.user or origin.system or origin.result,
+            said=user and not origin.untrusted,
+            pointed_at=pointed,
+            foreign=strange and not pointed,
+            place=_name(place),
+            labels=origin.labels,
+        )
+
+
+def _name(place: int | None) -> str:
+    return "" if place is None else PLACES[place]
+
+
+_HARMLESS = Named("none", "record")
+
+
+def _belongs(target: str, text: str) -> bool:
+    return target in text or text in target
