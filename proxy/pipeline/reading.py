@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from proxy.canonical import sha256_hex
 from proxy.model import Speaker
+from proxy.policy.chains import UNREAD
 from proxy.policy.labels.declared import Applied, Stretch
 from proxy.policy.labels.detect import detect
 from proxy.policy.labels.span import Span
@@ -54,7 +55,8 @@ class Reader:
 
     def read_now(self, text: str, speaker: Speaker = Speaker.RESULT) -> ReadText:
         """Reads a text at once. What user and system say has no labels: it is theirs to say."""
-        prints = self.printer.of_text(text, speaker=speaker).prints
+        printed = self.printer.of_text(text, speaker=speaker)
+        prints = printed.prints
         name = sha256_hex(text.encode("utf-8", "surrogatepass"))
         if speaker is not Speaker.RESULT:
             return ReadText(name, prints)
@@ -62,7 +64,10 @@ class Reader:
         return ReadText(
             name,
             prints,
-            tuple(dict.fromkeys(span.label for span in spans)),
+            (
+                *dict.fromkeys(span.label for span in spans),
+                *((UNREAD,) if printed.truncated else ()),
+            ),
             tuple(self._labelled(text, spans)),
         )
 

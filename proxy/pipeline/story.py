@@ -12,6 +12,7 @@ then found in the results that the family has seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from proxy.canonical import sha256_hex
 from proxy.ledger.store import (
@@ -23,6 +24,7 @@ from proxy.ledger.store import (
 )
 from proxy.model import Call, Identity, Json, Origin, Source, Speaker, ToolResult, derived_id
 from proxy.pipeline.reading import Reader, ReadText
+from proxy.policy.chains import UNREAD
 from proxy.policy.facts import NOTHING_IN_FORCE, Evidence, InForce, Position, Seen
 from proxy.policy.origins.origin import origin_of
 from proxy.policy.origins.prints import Printer
@@ -85,7 +87,10 @@ class StoryFacts:
         if name not in self._origins:
             lookup = self._printer.of_value(value, dense=self._met_secrets())
             found = self._tx.sources_by_print(self.family, lookup.prints)
-            self._origins[name] = origin_of(lookup, found)
+            origin = origin_of(lookup, found)
+            if lookup.truncated and self._met_secrets():
+                origin = replace(origin, labels=(*origin.labels, UNREAD))
+            self._origins[name] = origin
         return self._origins[name]
 
     def trailing(self, tool: str, data: Json) -> Sequence[Source]:

@@ -31,6 +31,9 @@ from proxy.policy.site import Site
 _CLEARED = -1
 """The position that remembers when an `unless` cleared the chain: what was met before is void."""
 
+UNREAD = "unread"
+"""The label of what was too long to be looked at whole: it may carry anything that was met."""
+
 CHECKPOINT = "checkpoint"
 """What a human's review is called where effects' kinds stand."""
 
@@ -204,6 +207,8 @@ class _Walk:
         origin = self._facts.origin(one.data)
         if chain.flow == "observed":
             since_ms = self._cleared_ms(key)
+            if UNREAD in origin.labels:
+                return True
             sources = (*origin.sources, *self._facts.trailing(one.tool, one.data))
             return any(self._is_in_order(source, before, since_ms) for source in sources)
         return self._was_read(chain.steps[0], before) and _is_unexplained(origin)

@@ -257,3 +257,15 @@ async def test_one_action_seen_on_two_sides_is_one_step(make_bench: MakeBench) -
     assert (await bench.pipeline.decide(made, who, call_key(who, made, "y"))).verdict is ALLOW
     again = bench.call("upload", '{"t": "x", "body": "b"}', "8", None, side=Side.MCP)
     assert (await bench.pipeline.decide(again, who, call_key(who, again, "z"))).verdict is HOLD
+
+
+async def test_an_upload_too_long_to_be_read_counts_as_the_secret(make_bench: MakeBench) -> None:
+    """What was not looked at may be anything that was met; before a secret was met it is only long."""
+    bench = make_bench(
+        TOOLS + "  - {name: c, steps: [data.read.secret, data.egress], flow: observed}\n"
+    )
+    tale = Tale(bench)
+    long = "lorem ipsum dolor " * 40_000
+    assert await tale.does("upload", body=long) is ALLOW
+    await tale.does("read_secret", result=f'{{"api_key": "{SECRET}"}}')
+    assert await tale.does("upload", body=long) is HOLD
