@@ -30,6 +30,8 @@ MAX_STEPS = 60_000
 MAX_UNROLLED = 16
 """Values of a `for` that are followed one by one."""
 
+# Whatever a walk over trees that nobody has seen comes upon: the line is held, the proxy goes on.
+_FAULTS = (RecursionError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 _LANGUAGE = Language(tree_sitter_bash.language())
 _COSTLY = (("<", 4_000), ("<<", 200), ("=(", 400), ("${", 4_000), ("$(", 2_000), ("`", 4_000))
 """The parser's time grows with the square of these; no line that people write comes near."""
@@ -62,8 +64,8 @@ def read_line(text: str) -> Line:
     reader = _Reader()
     try:
         reader.text(text, At())
-    except RecursionError:
-        reader.fault("it is nested too deeply")
+    except _FAULTS:
+        reader.fault("it is a text that the reader has no answer to")
     return Line(tuple(reader.out), reader.why)
 
 
@@ -74,8 +76,8 @@ def read_words(words: Sequence[str]) -> Line:
         if any(_CONTROL.search(word.replace("\n", "")) for word in words):
             reader.fault("it holds control characters")
         reader.run([Word(word) for word in words[:10_000]], (), (), At())
-    except RecursionError:
-        reader.fault("it is nested too deeply")
+    except _FAULTS:
+        reader.fault("it is a list that the reader has no answer to")
     return Line(tuple(reader.out), reader.why)
 
 
@@ -276,7 +278,8 @@ class _Reader(Runner):
             number = next((source(c) for c in node.children if c.type == "file_descriptor"), "")
             named = node.children_by_field_name("destination")
             after = node.next_sibling
-            if len(named) > 1 and after is not None and after.start_byte == named[-1].end_byte:
+            touches = bool(named) and after is not None and after.start_byte == named[-1].end_byte
+            if len(named) > 1 and touches and named[-1].type == "number":
                 named = named[:-1]  # `> file 0>&1`: the grammar takes the 0 for a word
             targets = [word for one in named for word in expander.words(one)]
             if not targets:
@@ -377,6 +380,12 @@ class _Reader(Runner):
                 self.loads(name, replace(word, text=value), at)
                 names.append(name)
         flags = {letter for word in words if word.text[:1] == "-" for letter in word.text[1:]}
+        kind = source(node.children[0])
+        if kind == "local" and not at.deferred:
+            for name in names:
+                self.forget(name)  # an error there, and nothing is set
+        if kind == "readonly" or "r" in flags:
+            self.readonly.update(names)
         if "n" in flags:
             self.forget_all()
             self.fault("a variable that is another's name")

@@ -94,6 +94,7 @@ class Runner:
         self.why = ""
         self.variables: dict[str, str | None] = {}
         self.outputs: set[str] = set()
+        self.readonly: set[str] = set()
         self.functions: set[str] = set()
         self.defining: set[str] = set()  # functions whose body is being read
         self.positional = False  # `set -- a b` gave the line arguments of its own
@@ -118,7 +119,7 @@ class Runner:
     # -- variables and the folder
 
     def set(self, name: str, word: Word) -> None:
-        known = word.known and len(word.text) <= MAX_VALUE
+        known = word.known and len(word.text) <= MAX_VALUE and name not in self.readonly
         self.variables[name] = word.text if known else None
         (self.outputs.add if word.substituted else self.outputs.discard)(name)
 

@@ -77,3 +77,35 @@ def test_every_declared_variable_is_there() -> None:
 def test_what_runs_later_is_told() -> None:
     assert last("f() { ls; }").deferred
     assert not last("ls").deferred
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("r\\\nm -rf /precious", id="a-line-break-inside-a-word"),
+        pytest.param("rm$IFS-rf$IFS/precious", id="a-variable-that-the-grammar-cuts"),
+        pytest.param('!""rm x', id="a-negation-that-is-a-word"),
+        pytest.param("\\ rm x", id="an-escaped-space-before-a-word"),
+        pytest.param("y$$ a", id="a-special-parameter-in-a-name"),
+        pytest.param("] { @", id="a-space-within-a-word"),
+        pytest.param("*a=aa x", id="an-assignment-to-no-name"),
+        pytest.param("cc x \n\\}a y &> y y", id="a-word-that-begins-on-the-line-before"),
+        pytest.param("a=(aa bb)# rm x", id="a-comment-that-is-none"),
+        pytest.param("echo x >& y \n\\\n rm -rf /precious", id="a-redirection-over-two-lines"),
+        pytest.param("[:x ] rm", id="a-test-that-is-a-word"),
+        pytest.param("sudo ( rm x )", id="a-subshell-as-an-argument"),
+        pytest.param("sudo if true; then rm x; fi", id="grammar-words-as-programs"),
+        pytest.param("local b=dd; $b x", id="a-local-outside-a-function"),
+        pytest.param("readonly a=ls; a=rm; $a x", id="a-value-that-stays"),
+        pytest.param("declare -n r=a; a=ls; r=rm; $a x", id="a-variable-by-another-name"),
+        pytest.param("f() { f; }; f", id="a-function-without-an-end"),
+    ],
+)
+def test_where_the_grammar_and_a_shell_may_differ_the_line_is_unreadable(text: str) -> None:
+    line = read_line(text)
+
+    assert line.why or any(command.opaque for command in line.commands)
+
+
+def test_a_redirection_may_stand_before_its_command() -> None:
+    assert last("2>&1 >& y rm -rf /precious").facts.deletes == ("/precious",)
