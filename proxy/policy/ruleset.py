@@ -8,13 +8,12 @@ evaluation for each gate that can be about the call (`conditions.py`), one charg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlencode
 
 from proxy.model import (
     BudgetState,
@@ -36,25 +35,23 @@ from proxy.policy.cel import Scope, Variables
 from proxy.policy.chains import Acting, Advance, Chain
 from proxy.policy.conditions import Index
 from proxy.policy.effects import CompiledSettle, Produced
+from proxy.policy.entries import Entries, Found
 from proxy.policy.facts import NO_FACTS, Facts, InForce, Seen
 from proxy.policy.gates import NO_EFFECT, Gate, effect_variables
-from proxy.policy.graphql import GraphqlFault, RootField, read_graphql
+from proxy.policy.graphql import GraphqlFault
 from proxy.policy.guess.acting import Acts
 from proxy.policy.guess.reader import GuessReader
 from proxy.policy.labels.declared import Applied
-from proxy.policy.load import Loaded, ToolEntry, load_paths, load_texts
+from proxy.policy.load import Loaded, load_paths, load_texts
 from proxy.policy.model_prices import PriceTable
 from proxy.policy.requires import Require, evidence_tools
-from proxy.policy.routes import Match, Routes, normal_host
 from proxy.policy.strictjson import json_or_none
+from proxy.policy.variables import call_variables, field_variables
 
 _TRAFFIC = frozenset({"unparsed", "opaque", "pass-through"})
 """Kinds of calls that stand for traffic nobody can read; no `tools:` entry or gate is about them."""
 _UNASKED = frozenset({"mcp_resource", "mcp_prompt", "mcp_sampling", "mcp_elicitation"})
 """Kinds of MCP traffic that is not a tool: `unmapped` would hold a protocol by surprise."""
-
-_MOST_CACHED = 4096
-"""Names are the agent's to choose, so the cache has an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +69,6 @@ class Assessment:
         """The same for a call whose other side has moved the chains already: one action is one step."""
         kept = tuple(r for r in self.reasons if not any(r is c for c in self.chain_reasons))
         return replace(self, reasons=kept, advances=(), chain_reasons=())
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """An entry that a call falls under; for GraphQL by one root field among all that are asked for."""
-
-    tool: ToolEntry
-    match: Match | None = None
-    field: RootField | None = None
-    names: tuple[str, ...] = ()
 
 
 class RuleSet:
@@ -102,15 +89,7 @@ class RuleSet:
         self._requires = tuple(loaded.requires)
         self._tools = tuple(loaded.tools)
         self._lexicon = loaded.lexicon
-        named = [(name, tool) for tool in reversed(self._tools) for name in tool.names]
-        self._exact = {n: tool for n, tool in named if not is_glob(n) and not tool.guesses}
-        globs = [(n, tool) for n, tool in named if is_glob(n) or tool.guesses]
-        # Whatever a rule names goes before a guess.
-        self._globs = sorted(globs, key=_specific, reverse=True)
-        self._routes = Routes(
-            (i, tool.route) for i, tool in enumerate(self._tools) if tool.route is not None
-        )
-        self._found: dict[str, ToolEntry | None] = {}
+        self._entries = Entries(self._tools)
         self._settles: dict[str, CompiledSettle] = {}
         self._budgets = tuple(loaded.budgets)
         self._prices = loaded.prices
@@ -170,7 +149,7 @@ class RuleSet:
         if call.kind in _TRAFFIC:
             return self._assess_traffic(call, facts)
         try:
-            found = self._found_for(call, http)
+            found = self._entries.of_call(call, http)
         except GraphqlFault as error:
             text = f"the GraphQL request has no single reading: {error}"
             return Assessment((), (Reason("unreadable-graphql", text, Verdict.BLOCK),), True)
@@ -204,55 +183,19 @@ class RuleSet:
 
     def route(self, method: str, host: str, path: str) -> bool:
         """Tells whether a request is a call that some rule knows, or may be one: see `is_call`."""
-        return self._routes.match(method, host, path) is not None
+        return self._entries.route(method, host, path)
 
     def is_call(self, http: HttpCall) -> bool:
         """Tells the same once the body is read: a GraphQL document may ask for nothing that rules name."""
-        try:
-            return bool(self._found_by_route(http))
-        except GraphqlFault:
-            return True
+        return self._entries.is_call(http)
 
     def names_host(self, host: str) -> bool:
         """Tells whether some route is on a host."""
-        return self._routes.names(normal_host(host))
+        return self._entries.names_host(host)
 
     def route_name(self, method: str, host: str, path: str) -> str | None:
         """Returns the name a request's call has, "POST billing.internal/v1/refunds/{id}"."""
-        match = self._routes.match(method, host, path)
-        return match.name if match is not None else None
-
-    def _found_for(self, call: Call, http: HttpCall | None) -> tuple[_Found, ...]:
-        """Returns the entries that a call falls under: one, or one a root field of GraphQL."""
-        if http is not None:
-            return self._found_by_route(http)
-        name = call.name
-        if name in self._exact:
-            return (_Found(self._exact[name]),)
-        if name not in self._found:
-            if len(self._found) >= _MOST_CACHED:
-                self._found.clear()
-            fitting = (tool for pattern, tool in self._globs if fnmatchcase(name, pattern))
-            self._found[name] = next(fitting, None)
-        tool = self._found.get(name)
-        return (_Found(tool),) if tool is not None else ()
-
-    def _found_by_route(self, http: HttpCall) -> tuple[_Found, ...]:
-        """Raises GraphqlFault: which root fields are asked for cannot be told."""
-        query = urlencode(http.query) if http.query else ""
-        matches = self._routes.matches(http.method, http.host, http.path, query)
-        plain = [_Found(self._tools[m.index], m) for m in matches if not m.route.fields]
-        if len(plain) == len(matches):
-            return tuple(plain[:1])
-        asked = read_graphql(http)
-        names = tuple(one.name for one in asked)
-        found: list[_Found] = []
-        for one in asked:
-            fits = [(fit, m) for m in matches if (fit := m.route.has_field(one.name, one.type))]
-            if fits:
-                match = max(fits, key=lambda item: item[0])[1]
-                found.append(_Found(self._tools[match.index], match, one, names))
-        return tuple(found) or tuple(plain[:1])
+        return self._entries.route_name(method, host, path)
 
     def _assess_traffic(self, call: Call, facts: Facts) -> Assessment:
         """What is no call that anybody can read: the operator says by one word what becomes of it."""
@@ -271,17 +214,17 @@ class RuleSet:
         call: Call,
         identity: Identity,
         http: HttpCall | None,
-        found: tuple[_Found, ...],
+        found: tuple[Found, ...],
         reasons: list[Reason],
         facts: Facts,
     ) -> Assessment:
         match = found[0].match if found else None
-        base = Scope(_variables(call, identity, http, match, self._seen(facts)), facts=facts)
+        base = Scope(call_variables(call, identity, http, match, self._seen(facts)), facts=facts)
         asked = self._acts(call, base, facts)
         acts: list[_Act] = []
         bare: list[Scope] = []
         for one in found:
-            at = base if one.field is None else Scope(_graphql(one.field, one.names), base)
+            at = base if one.field is None else Scope(field_variables(one.field, one.names), base)
             made = one.tool.produce(at, reasons)
             acts += [self._act(p, at, identity, facts, asked) for p in made]
             bare += [] if made else [Scope(_no_effect(asked, mapped=True), at)]
@@ -305,7 +248,7 @@ class RuleSet:
         facts: Facts = NO_FACTS,
     ) -> Assessment:
         """Returns the same for what has no tool entry: its effects are given (a model request's cost)."""
-        base = Scope(_variables(call, identity, None, None, self._seen(facts)), facts=facts)
+        base = Scope(call_variables(call, identity, None, None, self._seen(facts)), facts=facts)
         asked = self._acts(call, base, facts)
         acts = []
         for effect in effects:
@@ -445,17 +388,12 @@ class RuleSet:
 
     def worth_of(self, tool: str, text: str) -> Applied:
         """Returns what the rules say of a tool's result: what is trusted, which labels it has."""
-        entry = self.entry_of(tool)
+        entry = self._entries.of_name(tool)
         if entry is not None and entry.returns is None and isinstance(entry.reader, GuessReader):
             return Applied(entry.reader.trusts(tool), ())
         if entry is None or entry.returns is None:
             return Applied(self.trusts_results, ())
         return entry.returns.apply(text)
-
-    def entry_of(self, name: str) -> ToolEntry | None:
-        """Returns the entry of a tool by its name: what its results are worth stands there."""
-        found = self._found_for(Call(None, name, None, ""), None)
-        return found[0].tool if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -478,91 +416,9 @@ def _no_effect(asked: Acts | None, *, mapped: bool) -> Variables:
     return NO_EFFECT if asked is None else NO_EFFECT | asked.of(None, None, mapped=mapped)
 
 
-def _specific(item: tuple[str, ToolEntry]) -> tuple[bool, int]:
-    return not item[1].guesses, literal_length(item[0])
-
-
 def _raised(answer: Reason, gate: Gate, in_force: InForce) -> Reason:
     """A gate that a signal has raised blocks where it held."""
     if gate.name not in in_force.raised or answer.verdict is Verdict.BLOCK:
         return answer
     why = in_force.because.get(f"gate:{gate.name}", "Raised by a signal.")
     return replace(answer, verdict=Verdict.BLOCK, text=f"{answer.text} {why}")
-
-
-def _variables(
-    call: Call, identity: Identity, http: HttpCall | None, match: Match | None, seen: Seen
-) -> Variables:
-    made: Variables = {
-        "args": call.arguments,
-        "tool": call.name,
-        "server": call.namespace or "",
-        "side": str(call.side),
-        "provider": call.provider,
-        "session": identity.session,
-        "agent": identity.agent,
-        "human": identity.human or "",
-        "identity.session_trust": identity.session_trust.label,
-        "identity.agent_trust": identity.agent_trust.label,
-        "seen.kinds": list(seen.kinds),
-        "seen.tools": list(seen.tools),
-        "seen.labels": list(seen.labels),
-        "seen.untrusted": seen.untrusted,
-        "seen.calls": seen.calls,
-        "user.text": seen.user_text,
-        "body": {},
-        "path": {},
-        "query": {},
-        "headers": {},
-        "method": "",
-        "host": "",
-        **_NO_GRAPHQL,
-    }
-    if http is not None:
-        body = {} if http.body is None else http.body
-        made["args"] = made["body"] = body
-        made["path"] = match.variables if match is not None else {}
-        made["query"] = dict(http.query)
-        made["headers"] = _headers(http.headers)
-        made["method"] = http.method.upper()
-        made["host"] = match.host if match is not None else http.host
-    return made
-
-
-_NO_GRAPHQL: Variables = {
-    "graphql.operation": "",
-    "graphql.type": "",
-    "graphql.field": "",
-    "graphql.fields": [],
-    "graphql.args": {},
-    "graphql.variables": {},
-}
-
-
-def _graphql(field: RootField, names: tuple[str, ...]) -> Variables:
-    return {
-        "graphql.operation": field.operation,
-        "graphql.type": field.type,
-        "graphql.field": field.name,
-        "graphql.fields": list(names),
-        "graphql.args": field.args,
-        "graphql.variables": field.variables,
-    }
-
-
-def _headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Lower-case names; repeated ones joined as RFC 9110 section 5.3 joins them."""
-    made: dict[str, str] = {}
-    for name, value in headers:
-        key = name.lower()
-        made[key] = f"{made[key]}, {value}" if key in made else value
-    return made
-
-
-def is_glob(name: str) -> bool:
-    return bool(set(name) & set("*?["))
-
-
-def literal_length(pattern: str) -> int:
-    """Returns how much of a glob is fixed: the longer, the more specific."""
-    return sum(char not in "*?[]" for char in pattern)
