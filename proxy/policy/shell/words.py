@@ -104,8 +104,11 @@ class Expander:
         if all(mark in (Mark.QUOTED, Mark.UNKNOWN) for _, mark in marked):
             return [_word(marked)]
         made: list[Word] = []
+        separators = self.variables.get("IFS", " \t\n")
+        if separators is None and any(mark is Mark.EXPANDED for _, mark in marked):
+            marked = [*marked, ("", Mark.UNKNOWN)]  # nobody knows where it splits
         for one in _braces(marked):
-            made += _split(one, self.variables.get("IFS", " \t\n"))
+            made += _split(one, separators)
             if len(made) > MAX_WORDS:
                 raise TooManyWords
         return made

@@ -98,6 +98,7 @@ def test_what_runs_later_is_told() -> None:
         pytest.param("local b=dd; $b x", id="a-local-outside-a-function"),
         pytest.param("readonly a=ls; a=rm; $a x", id="a-value-that-stays"),
         pytest.param("declare -n r=a; a=ls; r=rm; $a x", id="a-variable-by-another-name"),
+        pytest.param("for i in 1 2; do IFS=a; done; c='rm x'; $c", id="separators-nobody-knows"),
         pytest.param("f() { f; }; f", id="a-function-without-an-end"),
     ],
 )
