@@ -106,7 +106,7 @@ class Expander:
         made: list[Word] = []
         separators = self.variables.get("IFS", " \t\n")
         if separators is None and any(mark is Mark.EXPANDED for _, mark in marked):
-            marked = [*marked, ("", Mark.UNKNOWN)]  # nobody knows where it splits
+            return [_word([*marked, ("", Mark.UNKNOWN)])]  # nobody knows where it splits
         for one in _braces(marked):
             made += _split(one, separators)
             if len(made) > MAX_WORDS:
