@@ -53,6 +53,9 @@ def is_secret_name(name: str) -> bool:
     last = words[-1]
     if len(words) > 1 and last in _ABOUT:
         return False
+    # Which one it is. Not so `secret_id`: that of a Vault AppRole is a secret.
+    if last in ("id", "ids") and words[-2:-1] in (["credential"], ["credentials"]):
+        return False
     if not _SECRET_WORDS.isdisjoint(words):
         return True
     if last in ("token", "tokens"):

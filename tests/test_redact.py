@@ -126,7 +126,7 @@ def test_a_name_hides_its_value(value: Json) -> None:
         )),
         *((n, False) for n in (
             "max_tokens", "token_count", "tokens", "tokenizer", "secretary", "next_page_token",
-            "pageToken", "secret_name", "key", "primary_key", "keyboard", "author", "compass",
+            "pageToken", "secret_name", "credential_id", "key", "primary_key", "keyboard", "author", "compass",
             "spinning", "pinned", "passenger", "path", "id", "", "名前",
         )),
     ],
