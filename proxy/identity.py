@@ -63,6 +63,8 @@ def identify(claims: Claims) -> Identity:
     agent, agent_trust = _agent(claims)
     session, session_trust = _session(claims, agent)
     parent = next((_name(claims.headers[h]) for h in PARENT_HEADERS if h in claims.headers), None)
+    if claims.credential is not None:
+        parent = None  # a run's sub-agents are in the run; a header must not move it elsewhere
     return Identity(
         session=session,
         agent=agent,

@@ -249,6 +249,7 @@ class Identity:
     agent_trust: Trust
     human: str | None = None
     parent: str | None = None  # the session that started this one
+    ancestors: tuple[str, ...] = ()  # the ledger's word: its parent, that one's parent, … the root
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,11 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
         )
         if seen:
             return False
+        parent = identity.parent
+        if parent is not None and self._db.rows(
+            "SELECT 1 FROM sessions WHERE parent = ? LIMIT 1", (identity.session,)
+        ):
+            parent = None  # it is a root already: its family's past must not move under another name
         self._db.run(
             "INSERT INTO sessions (id, agent, trust, parent, first_seen_ms, last_seen_ms)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -199,7 +204,7 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
                 identity.session,
                 identity.agent,
                 identity.session_trust.label,
-                identity.parent,
+                parent,
                 now_ms,
                 now_ms,
             ),

@@ -276,6 +276,9 @@ class Transaction(Protocol):
         """A random key of this ledger's own, made when it is first asked for."""
 
     # --- the story of a family -------------------------------------------------------------------
+    def ancestors_of(self, session: str, parent: str | None) -> tuple[str, ...]:
+        """A session's parent, its parent's parent and so on, the root last."""
+
     def family_of(self, session: str, parent: str | None) -> str:
         """The session at the root: a sub-session's story is its parent's."""
 

@@ -68,15 +68,22 @@ class SqliteStory:
 
     # --- families --------------------------------------------------------------------------------
     def family_of(self, session: str, parent: str | None) -> str:
-        """Returns the root of a session: its parent's parent's … ; a ring ends where it began."""
-        seen = {session}
-        at = parent
-        root = session
-        while at is not None and at not in seen and len(seen) < 32:
-            seen.add(at)
-            root = at
+        """Returns the root of a session: its parent's parent's …."""
+        return (session, *self.ancestors_of(session, parent))[-1]
+
+    def ancestors_of(self, session: str, parent: str | None) -> tuple[str, ...]:
+        """Returns a session's parent, the parent's parent …; a ring ends where it began.
+
+        `parent` is what a request claims: it counts until the session is noted, and never again. A
+        session that could name another parent later would leave its past behind.
+        """
+        rows = self._db.rows("SELECT parent FROM sessions WHERE id = ?", (session,))
+        at = rows[0][0] if rows else parent
+        found: list[str] = []
+        while at is not None and at != session and at not in found and len(found) < 32:
+            found.append(at)
             at = self.parent_of(at)
-        return root
+        return tuple(found)
 
     def parent_of(self, session: str) -> str | None:
         rows = self._db.rows("SELECT parent FROM sessions WHERE id = ?", (session,))
@@ -167,7 +174,7 @@ class SqliteStory:
         """Keeps the newest result of a kind and target, and of the kind on any target.
 
         A history is the agent's own word: what it says of a call never replaces what a tool's side
-        has shown since that call was made.
+        has shown since that call was made, nor what it said of this call or a later one before.
         """
         for target in (row.target, _ANY_TARGET) if row.target else (_ANY_TARGET,):
             self._db.run(
@@ -175,7 +182,9 @@ class SqliteStory:
                 " ON CONFLICT (family, kind, target) DO UPDATE SET call_key = excluded.call_key,"
                 " tool = excluded.tool, side = excluded.side, is_error = excluded.is_error,"
                 " body = excluded.body, called_ms = excluded.called_ms, at_ms = excluded.at_ms"
-                " WHERE excluded.side <> 'model' OR evidence.side = 'model'"
+                " WHERE excluded.side <> 'model' OR (evidence.side = 'model'"
+                " AND evidence.call_key <> excluded.call_key"
+                " AND evidence.called_ms <= excluded.called_ms)"
                 " OR evidence.at_ms < excluded.called_ms",
                 (
                     family,

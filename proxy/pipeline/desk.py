@@ -119,9 +119,10 @@ class HoldDesk:
         return hold
 
     def _checkpoint(self, tx: Transaction, emit: Emit, hold: Hold, by: str) -> None:
-        family = tx.family_of(hold.session, tx.parent_of(hold.session))
+        above = tx.ancestors_of(hold.session, None)
+        sessions = (*reversed(above), hold.session)
         scopes = dict.fromkeys(
-            (f"session:{family}", f"session:{hold.session}", f"agent:{hold.agent}")
+            (*(f"session:{session}" for session in sessions), f"agent:{hold.agent}")
         )
         for scope in scopes:
             tx.checkpoint(

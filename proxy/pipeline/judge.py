@@ -140,6 +140,8 @@ class Judge:
         started_ns = time.perf_counter_ns()
         rules = self._in_force.rules
         call, identity = asked.call, asked.identity
+        above = tx.ancestors_of(identity.session, identity.parent)
+        identity = replace(identity, ancestors=above)
         now_ms = self._now_ms()
         facts = self._story.facts(tx, identity, now_ms)
         watch = Watch(

@@ -36,9 +36,11 @@ from proxy.pipeline.standing import Who
 from proxy.pipeline.story import Story
 from proxy.wire.codec import ParsedRequest
 
-type _Seen = tuple[str, str, str, str | None, int]
+type _Seen = tuple[str, str, str, str | None, int, int]
+"""(session, agent, call id, arguments' digest, which of equal calls, hash of the text)."""
 
 _SHARED = "several calls share this id and these arguments; not released on doubt"
+_ANY_TEXT = 0
 _REMEMBERED = 65_536
 _ARGUMENTS = 4_096
 
@@ -188,7 +190,9 @@ class Results:
                 continue  # a legacy function result names no call: its entry is committed in time
             name = (call_id, result.args_sha256)
             shown[name] = shown.get(name, 0) + 1
-            seen = (identity.session, identity.agent, *name, shown[name] - 1)
+            # A result that is told otherwise than before is news: it is what the model reads now.
+            text = hash((result.text, result.is_error))
+            seen = (identity.session, identity.agent, *name, shown[name] - 1, text)
             if seen not in self._seen:
                 fresh.append((seen, result))
         return fresh, shown
@@ -196,6 +200,7 @@ class Results:
     def _remember(self, fresh: Sequence[tuple[_Seen, ToolResult]]) -> None:
         for seen, _result in fresh:
             self._seen[seen] = None
+            self._seen[(*seen[:5], _ANY_TEXT)] = None
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
 
@@ -210,7 +215,8 @@ class Results:
     ) -> None:
         rules = self._in_force.rules
         family = tx.family_of(identity.session, identity.parent)
-        for ((session, agent, call_id, digest, nth), result), text in zip(fresh, read, strict=True):
+        for (seen, result), text in zip(fresh, read, strict=True):
+            session, agent, call_id, digest, nth, _ = seen
             found = tx.entries_of_call(session=session, call_id=call_id, args_sha256=digest)
             # A session's name can be claimed: what one agent reports settles no other's account.
             entries = [entry for entry in found if entry.agent == agent]
@@ -221,7 +227,9 @@ class Results:
             released = calls[min(nth, len(calls) - 1)] if calls else None
             now_ms = self._now_ms()
             is_news = self._story.observed(tx, rules, family, released, result, text, now_ms)
-            if result.is_error and is_news and rules.signals:
+            # Clients shorten old results: a failure that is told in other words is no second one.
+            told_before = (*seen[:5], _ANY_TEXT) in self._seen
+            if result.is_error and is_news and not told_before and rules.signals:
                 tool = released.tool if released is not None else result.name or "a tool"
                 side = str(released.side if released is not None else Side.MODEL)
                 Watch(tx, emit, Who.of(tx, identity), now_ms).failed(rules, identity, tool, side)
@@ -275,4 +283,4 @@ def _said(request: ParsedRequest) -> Sequence[tuple[Speaker, str]]:
 
 
 def _mark(identity: Identity, speaker: Speaker, text: str) -> _Seen:
-    return (identity.session, identity.agent, f"{speaker}:{hash(text)}", None, len(text))
+    return (identity.session, identity.agent, f"{speaker}:{len(text)}", None, 0, hash(text))

@@ -250,9 +250,8 @@ class Story:
             _note(story.labels, label, now_ms)
         if not worth.trusted or any(not stretch.trusted for stretch in worth.stretches):
             story.untrusted_ms = now_ms
-        if not result.is_error:
-            for kind in kinds:
-                _note(story.results, kind, now_ms)
+        for kind in kinds:  # one that is marked as failed may bear what it read all the same
+            _note(story.results, kind, now_ms)
         tx.put_story(family, story)
         if released is None:
             return True

@@ -56,12 +56,11 @@ class Budget:
         return self.unit != POINTS and any(p != "*" and fnmatchcase(kind, p) for p in self.of)
 
     def scopes(self, identity: Identity) -> tuple[str, ...]:
-        """Returns who pays. A sub-session's effects are its own and its parent's."""
+        """Returns who pays. A sub-session's effects are its own and those of all above it."""
         if self.per == "session":
-            own = f"session:{identity.session}"
-            if identity.parent is None or identity.parent == identity.session:
-                return (own,)
-            return (own, f"session:{identity.parent}")
+            above = (identity.parent, *identity.ancestors)
+            payers = (identity.session, *(name for name in above if name is not None))
+            return tuple(dict.fromkeys(f"session:{name}" for name in payers))
         if self.per == "human" and identity.human is not None:
             return (f"human:{identity.human}",)
         return ("fleet",) if self.per == "fleet" else (f"agent:{identity.agent}",)

@@ -210,15 +210,18 @@ class _Walk:
             if UNREAD in origin.labels:
                 return True
             sources = (*origin.sources, *self._facts.trailing(one.tool, one.data))
-            return any(self._is_in_order(source, before, since_ms) for source in sources)
+            return any(self._is_from_first(source, since_ms) for source in sources)
         return self._was_read(chain.steps[0], before) and _is_unexplained(origin)
 
-    def _is_in_order(self, source: Source, before: Position, since_ms: int) -> bool:
-        """Whether data of a first step came here after it, and the middle steps after that."""
+    def _is_from_first(self, source: Source, since_ms: int) -> bool:
+        """Whether data of a first step came here.
+
+        Not whether the middle steps came after it: of equal data only the newest source is known, and
+        reading it once more after a middle step must not lead round the chain.
+        """
         if not self._chain.steps[0].is_from(source) or source.at_ms <= since_ms:
             return False
-        middle_is_later = before.index == 0 or source.at_ms <= before.at_ms
-        return middle_is_later and self._in_window(source.at_ms)
+        return self._in_window(source.at_ms)
 
     def _was_read(self, step: Step, before: Position) -> bool:
         if step.labels:
