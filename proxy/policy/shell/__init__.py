@@ -1,7 +1,8 @@
 """Reading what a shell line really does, and what that means in effects.
 
-`line` has the values, `words` turns a parsed word into text, `reading` walks the tree, `wrappers`
-looks through `sudo`, `env`, `ssh` and their like, `decode` runs the few harmless programs whose
-output can be known, `options`, `targets` and `secret_paths` say what a program's arguments are, and
-`commands` maps all of it to effects as the `commands:` of rule files say.
+`line` has the values. `words` and `braces` turn a node of the syntax tree into words; `reading` walks
+the tree, `gaps` tells where it may be wrong; `running` says what a command's words mean, looking
+through programs that run others (`inner`, `wrappers`, `elsewhere`, `hooks`, `shells`, `interpreters`)
+and through text spelled in disguise (`decode`). `options`, `targets`, `network` and `secret_paths` say
+what a program's arguments are. `variables` shows it to rules, and `commands` maps it to effects.
 """

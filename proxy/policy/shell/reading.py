@@ -17,11 +17,13 @@ from itertools import pairwise
 import tree_sitter_bash
 from tree_sitter import Language, Node, Parser
 
+from proxy.policy.shell.braces import TooManyWords
 from proxy.policy.shell.decode import output
+from proxy.policy.shell.gaps import GAP, SPACED, is_spaced
 from proxy.policy.shell.line import NO_STDIN, Line, Redirect, Stdin, Word, listed
 from proxy.policy.shell.network import DOWNLOADERS
 from proxy.policy.shell.running import At, Runner
-from proxy.policy.shell.words import Expander, TooManyWords, source
+from proxy.policy.shell.words import Expander, source
 
 MAX_CHARS = 200_000
 MAX_NODES = 20_000
@@ -36,21 +38,11 @@ _LANGUAGE = Language(tree_sitter_bash.language())
 _COSTLY = (("<", 4_000), ("<<", 200), ("=(", 400), ("${", 4_000), ("$(", 2_000), ("`", 4_000))
 """The parser's time grows with the square of these; no line that people write comes near."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]|\r(?!\n)")
-_GAP = re.compile(rb"(?:[ \t\n;]|\\\r?\n|\r\n)*")
-# Between words no line ends. The grammar passes over a `-` that stands before `<<`; it changes nothing.
-_WORD_GAP = re.compile(rb"(?:[ \t]|\\\r?\n)*(?:[ \t]-[ \t]*)?")
-_JOINED = re.compile(rb"(?:\\\r?\n)+")
-_WORDED = frozenset({"command", "redirected_statement", "file_redirect", "declaration_command"})
-_SPACED = _WORDED | listed(
-    "program list pipeline subshell compound_statement do_group if_statement "
-    "negated_command test_command while_statement for_statement"
-)
 _MISREAD = "it holds characters that shells and parsers read differently"
 _TOKENS = listed(
     "; ;; & && || | |& ! { } ( ) (( )) if then elif else fi while until for select in do done case "
     "esac function \n << <<- [ ] [[ ]] ;& ;;&"
 )
-_REDIRECTS = frozenset({"file_redirect", "herestring_redirect", "heredoc_redirect"})
 _WORDS = listed(
     "command_name word string raw_string ansi_c_string translated_string concatenation number "
     "simple_expansion expansion command_substitution process_substitution arithmetic_expansion "
@@ -113,7 +105,7 @@ class _Reader(Runner):
         if tree.root_node.descendant_count > MAX_NODES:
             return self.fault("it has more parts than a line has")
         root, data = tree.root_node, text.encode("utf-8", "replace")
-        if not (_GAP.fullmatch(data[: root.start_byte]) and _GAP.fullmatch(data[root.end_byte :])):
+        if not (GAP.fullmatch(data[: root.start_byte]) and GAP.fullmatch(data[root.end_byte :])):
             self.fault("it begins or ends with characters that belong to nothing")
         if tree.root_node.has_error:
             self.fault("a part of it is not shell syntax that can be read")
@@ -135,7 +127,7 @@ class _Reader(Runner):
             self._nesting -= 1
 
     def _walk(self, node: Node, at: At) -> None:
-        if node.type in _SPACED and not _spaced(node):
+        if node.type in SPACED and not is_spaced(node):
             self.fault(_MISREAD)
         match node.type:
             case "comment":
@@ -272,7 +264,7 @@ class _Reader(Runner):
         elif node.type == "heredoc_redirect":
             self._heredoc(node, at, into)
         elif node.type == "file_redirect":
-            if not _spaced(node):
+            if not is_spaced(node):
                 self.fault(_MISREAD)
             op = next((c.type for c in node.children if not c.is_named), ">")
             number = next((source(c) for c in node.children if c.type == "file_descriptor"), "")
@@ -494,32 +486,3 @@ def _flat(node: Node) -> list[tuple[str, Node]]:
             return made
         node = named[0]
     return [("", node), *made]
-
-
-def _spaced(node: Node) -> bool:
-    """Whether only what every shell takes for space stands between a node's children."""
-    text = node.text or b""
-    at = node.start_byte
-    allowed = _WORD_GAP if node.type in _WORDED else _GAP
-    leads = node.type in ("negated_command", "test_command") and node.child_count > 1
-    if leads and node.children[1].start_byte == node.children[0].end_byte:
-        return False  # `!x` and `[x` are words to a shell
-    for child in node.children:
-        gap = text[at - node.start_byte : child.start_byte - node.start_byte]
-        if child.start_byte > at and not allowed.fullmatch(gap):
-            return False
-        if child.type == "comment" and not gap and _ends_a_word(node, child):
-            return False  # `x#y` is a word
-        touching = node.type == "command" and not gap and child.start_byte > node.start_byte
-        if touching and child.is_named and child.type not in _REDIRECTS:
-            return False  # two words without a space: the grammar has cut one in two
-        if node.type in _WORDED and _JOINED.fullmatch(gap):
-            return False  # `r\<newline>m` is one word to a shell, two to the grammar
-        at = max(at, child.end_byte)
-    return True
-
-
-def _ends_a_word(node: Node, child: Node) -> bool:
-    """Whether a comment follows a word without a space; `x#y` and `a=(x)#y` go on."""
-    before = child.prev_sibling
-    return before is not None and before.is_named and before.type not in ("subshell", "comment")

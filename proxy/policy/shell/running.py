@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from proxy.policy.shell.decode import output
+from proxy.policy.shell.inner import Inner, joined
 from proxy.policy.shell.interpreters import (
     from_input,
     inline_code,
@@ -21,8 +22,9 @@ from proxy.policy.shell.interpreters import (
 from proxy.policy.shell.line import NO_STDIN, Command, Opaque, Redirect, Stdin, Word, listed
 from proxy.policy.shell.network import DOWNLOADERS
 from proxy.policy.shell.secret_paths import normal_path
+from proxy.policy.shell.shells import SHELLS, shell_call
 from proxy.policy.shell.targets import describe
-from proxy.policy.shell.wrappers import SHELLS, Inner, inside, joined, shell_call
+from proxy.policy.shell.wrappers import inside
 
 MAX_COMMANDS = 400
 MAX_WORDS = 4_000

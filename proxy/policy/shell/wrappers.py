@@ -12,24 +12,19 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from proxy.policy.shell.elsewhere import (
+    inside_container,
+    inside_fd,
+    inside_find,
+    inside_kubectl,
+    inside_ssh,
+    inside_su,
+)
+from proxy.policy.shell.hooks import inside_git, inside_rsync, inside_tar
+from proxy.policy.shell.inner import Inner, after_options, joined, next_of
 from proxy.policy.shell.line import Stdin, Word, listed
 
-SHELLS = listed("sh bash dash zsh ksh mksh ash fish csh tcsh rbash yash elvish nu")
-
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=.*", re.DOTALL | re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Inner:
-    """What a program runs."""
-
-    words: tuple[Word, ...] = ()
-    line: Word | None = None
-    shown: bool = False  # the outer program is a command of its own too
-    runs_as: str | None = None
-    host: str | None = None
-    assignments: tuple[tuple[str, str], ...] = ()
-    why: str = ""  # it cannot be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,45 +130,10 @@ _LED: dict[tuple[str, ...], Wrapper] = {
     ("chamber", "exec"): _wrapper("", 1, shown=True),
     ("nix", "develop"): _wrapper(),
 }
-_DOCKER_VALUED = listed(
-    "-e -u -w -v -p -h -l -m --env --env-file --user --workdir --volume --publish --name --network "
-    "--net --hostname --mount --entrypoint --label --platform --memory --cpus --restart --add-host "
-    "--device --cap-add --cap-drop --gpus --pid --ipc --security-opt --tmpfs --ulimit --pull --dns "
-    "--shm-size --group-add --log-driver --runtime --userns --detach-keys --index --volumes-from "
-    "--link --expose --cidfile --init-path --isolation --read-only-paths -c -f -p --profile "
-    "--project-name --project-directory --file --context --host -H"
-)
-_SSH_VALUED = listed("-b -c -D -E -e -F -I -i -J -L -l -m -O -o -P -p -Q -R -S -W -w -B")
-_KUBECTL_VALUED = listed(
-    "-n --namespace -c --container --context --cluster --kubeconfig --user --as -s --server "
-    "--token -f --filename --pod-running-timeout --request-timeout"
-)
 _XARGS_VALUED = listed(
     "-I -n -P -L -d -a -E -s --replace --max-args --max-procs --max-lines --delimiter --arg-file "
     "--max-chars --process-slot-var -R -S -J"
 )
-
-
-def after_options(args: Sequence[Word], valued: frozenset[str]) -> tuple[list[Word], int]:
-    """Returns the options with their values, and where the first word that is none stands."""
-    found: list[Word] = []
-    at = 0
-    while at < len(args):
-        text = args[at].text
-        if text == "--":
-            return found, at + 1
-        if not text.startswith("-") or text == "-":
-            break
-        found.append(args[at])
-        at += 1
-        short = not text.startswith("--")
-        takes = text in valued or (
-            short and len(text) > 2 and f"-{text[-1]}" in valued and f"-{text[1]}" not in valued
-        )
-        if takes and "=" not in text and at < len(args):
-            found.append(args[at])
-            at += 1
-    return found, at
 
 
 def inside(program: str, args: Sequence[Word], stdin: Stdin) -> list[Inner]:
@@ -230,11 +190,6 @@ def _split_string(name: str, word: Word) -> Word | None:
     return None
 
 
-def joined(words: Sequence[Word]) -> Word:
-    """Returns words as one text, as `ssh` and `eval` join them."""
-    return Word(" ".join(word.text for word in words), all(word.known for word in words))
-
-
 def _env(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
     # `-S` takes the next argument where nothing is attached to it.
     for i, word in enumerate(args):
@@ -249,7 +204,7 @@ def _xargs(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
     options, at = after_options(args, _XARGS_VALUED)
     names = [word.text for word in options]
     rest = list(args[at:]) or [Word("echo")]
-    mark = next((n[2:] or _next(names, i) for i, n in enumerate(names) if n.startswith("-I")), "")
+    mark = next((n[2:] or next_of(names, i) for i, n in enumerate(names) if n.startswith("-I")), "")
     if "-i" in names or "--replace" in names:
         mark = "{}"
     known = stdin.text.split() if stdin.text is not None else None
@@ -268,10 +223,6 @@ def _xargs(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
     return [Inner((*rest, *more))]
 
 
-def _next(names: Sequence[str], at: int) -> str:
-    return names[at + 1] if at + 1 < len(names) else ""
-
-
 def _parallel(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
     _, at = after_options(args, frozenset({"-j", "--jobs", "-a", "--arg-file", "-n", "-S", "-I"}))
     rest = list(args[at:])
@@ -284,204 +235,6 @@ def _parallel(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
         return [Inner(line=joined([*template, *values]))]
     known = [w for w in values if w.known] or [Word("(input)", known=False)]
     return [Inner(words=(*template, *known))]
-
-
-def _ssh(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-    options, at = after_options(args, _SSH_VALUED)
-    made = [
-        Inner(line=replace(word, text=word.text.partition("=")[2]), shown=True)
-        for word in options
-        if re.match(r"(-o)?(ProxyCommand|LocalCommand|KnownHostsCommand)\s*=", word.text, re.I)
-        and not word.text.lower().endswith("=none")
-    ]
-    if at >= len(args):
-        return made
-    host = args[at].text.removeprefix("ssh://").rpartition("@")[2]
-    # Options may stand behind the host too.
-    _, more = after_options(args[at + 1 :], _SSH_VALUED)
-    rest = args[at + 1 + more :]
-    if rest:
-        return [*made, Inner(line=joined(rest), shown=True, host=host)]
-    if stdin.present:
-        return [*made, Inner(words=(Word("sh"),), shown=True, host=host)]
-    return made
-
-
-def _container(lead: int) -> Callable[[Sequence[Word], Stdin], list[Inner]]:
-    def read(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-        _, at = after_options(args, _DOCKER_VALUED)
-        rest = args[at:]
-        if lead == 0 and rest and rest[0].text in ("compose", "container"):
-            _, at = after_options(rest[1:], _DOCKER_VALUED)
-            rest = rest[1 + at :]
-        if not rest or rest[0].text not in ("exec", "run"):
-            return []
-        options, at = after_options(rest[1:], _DOCKER_VALUED)
-        name, inner = rest[1 + at : 2 + at], list(rest[2 + at :])
-        names = [word.text for word in options]
-        for i, option in enumerate(names):
-            if option == "--entrypoint" and i + 1 < len(names):
-                inner = [options[i + 1], *inner]
-            elif option.startswith("--entrypoint="):
-                inner = [Word(option.partition("=")[2]), *inner]
-        if not name or not inner:
-            return []
-        return [Inner(tuple(inner), shown=True, host=f"container:{name[0].text}")]
-
-    return read
-
-
-def _kubectl(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-    _, at = after_options(args, _KUBECTL_VALUED)
-    rest = args[at:]
-    if not rest or rest[0].text not in ("exec", "run", "debug"):
-        return []
-    texts = [word.text for word in rest]
-    if "--" in texts:
-        inner = rest[texts.index("--") + 1 :]
-    else:
-        _, at = after_options(rest[1:], _KUBECTL_VALUED)
-        _, more = after_options(rest[2 + at :], _KUBECTL_VALUED)
-        inner = rest[2 + at + more :]
-    _, at = after_options(rest[1:], _KUBECTL_VALUED)
-    pod = texts[1 + at] if 1 + at < len(texts) else ""
-    return [Inner(tuple(inner), shown=True, host=f"pod:{pod}")] if inner else []
-
-
-def _su(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-    valued = frozenset({"-c", "--command", "-s", "--shell", "-g", "-G", "-u", "--session-command"})
-    user, line, i = "root", None, 0
-    rest: list[Word] = []
-    while i < len(args):
-        text = args[i].text
-        if text in ("-c", "--command", "--session-command") and i + 1 < len(args):
-            line = args[i + 1]
-        elif text.startswith("--command="):
-            line = replace(args[i], text=text.partition("=")[2])
-        elif text == "-u" and i + 1 < len(args):
-            user = args[i + 1].text
-        elif not text.startswith("-"):
-            rest.append(args[i])
-        i += 2 if text in valued else 1
-    if rest and not any(word.text == "-u" for word in args):
-        user = rest.pop(0).text
-    if line is not None:
-        return [Inner(line=line, runs_as=user)]
-    return [Inner(tuple(rest) or (Word("sh"),), runs_as=user)]
-
-
-def _find(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-    texts = [word.text for word in args]
-    starts = [text for text in _until_option(texts)] or ["."]
-    named = next(
-        (_next(texts, i) for i, t in enumerate(texts) if t in ("-name", "-iname", "-path")), "*"
-    )
-    found = Word(f"{starts[0].rstrip('/')}/{named.lstrip('/')}", glob=True)
-    made: list[Inner] = []
-    i = 0
-    while i < len(args):
-        if texts[i] in ("-exec", "-execdir", "-ok", "-okdir"):
-            end = next((j for j in range(i + 1, len(args)) if texts[j] in (";", "+")), len(args))
-            inner = tuple(
-                replace(found, text=w.text.replace("{}", found.text)) if "{}" in w.text else w
-                for w in args[i + 1 : end]
-            )
-            if inner:
-                made.append(Inner(inner, shown=True))
-            i = end
-        i += 1
-    return made
-
-
-def _until_option(texts: Sequence[str]) -> list[str]:
-    made: list[str] = []
-    for text in texts:
-        if text in ("-H", "-L", "-P"):
-            continue
-        if text.startswith(("-", "(", "!")):
-            break
-        made.append(text)
-    return made
-
-
-def _fd(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-    texts = [word.text for word in args]
-    for flag in ("-x", "-X", "--exec", "--exec-batch"):
-        if flag in texts:
-            rest = args[texts.index(flag) + 1 :]
-            return [Inner((*rest, Word("(found)", known=False)), shown=True)] if rest else []
-    return []
-
-
-_GIT_COMMANDS = re.compile(
-    r"(core\.(sshcommand|pager|editor|fsmonitor|askpass)|diff\.external|.*\.textconv|.*\.command"
-    r"|credential(\..*)?\.helper|gpg\.program|sequence\.editor|.*\.cmd|filter\..*|pager\..*)",
-    re.I,
-)
-_HARMLESS_VALUES = listed(
-    "cat less more true false vim vi nano emacs delta diff-so-fancy store cache osxkeychain "
-    "manager manager-core gpg gpg2 code ssh !gh"
-)
-
-
-def _git(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-    texts = [word.text for word in args]
-    made: list[Inner] = []
-    for i, text in enumerate(texts):
-        pair = ""
-        if text == "-c" and i + 1 < len(args):
-            pair = texts[i + 1]
-        elif text == "config" and i + 2 < len(args):
-            keys = [t for t in texts[i + 1 :] if not t.startswith("-") and t not in ("set", "add")]
-            pair = "=".join(keys[:2]) if len(keys) > 1 else ""
-        key, _, value = pair.partition("=")
-        runs = key.lower().startswith("alias.") and value.startswith("!")
-        if runs or (
-            value
-            and _GIT_COMMANDS.fullmatch(key)
-            and value.split()[:1]
-            and value.split()[0] not in _HARMLESS_VALUES
-        ):
-            made.append(Inner(line=Word(value.removeprefix("!")), shown=True))
-        if text in ("--exec", "-x", "--tree-filter", "--index-filter", "--msg-filter"):
-            made.append(Inner(line=args[i + 1] if i + 1 < len(args) else None, shown=True))
-        if text.startswith(("--exec=", "--upload-pack=", "--receive-pack=")):
-            made.append(Inner(line=Word(text.partition("=")[2], args[i].known), shown=True))
-        if text == "foreach" or (text == "run" and i and texts[i - 1] == "bisect"):
-            _, at = after_options(args[i + 1 :], frozenset())
-            made.append(Inner(line=joined(args[i + 1 + at :]), shown=True))
-    return [one for one in made if one.line is not None and one.line.text]
-
-
-def _tar(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-    made: list[Inner] = []
-    for i, word in enumerate(args):
-        value = ""
-        if found := re.match(
-            r"--checkpoint-action=exec=|--to-command=|--use-compress-program=|--rsh-command=|--info-script=|--new-volume-script=",
-            word.text,
-        ):
-            value = word.text[found.end() :]
-        elif word.text in ("-I", "-F", "--to-command", "--use-compress-program"):
-            value = args[i + 1].text if i + 1 < len(args) else ""
-        elif word.text.startswith("exec=") and i and args[i - 1].text == "--checkpoint-action":
-            value = word.text.removeprefix("exec=")
-        if value and value.split()[0] not in ("gzip", "pigz", "zstd", "xz", "bzip2", "lz4", "pxz"):
-            made.append(Inner(line=Word(value, word.known), shown=True))
-    return made
-
-
-def _rsync(args: Sequence[Word], stdin: Stdin) -> list[Inner]:
-    made: list[Inner] = []
-    for i, word in enumerate(args):
-        value = ""
-        if word.text in ("-e", "--rsh", "--rsync-path") and i + 1 < len(args):
-            value = args[i + 1].text
-        elif word.text.startswith(("--rsh=", "--rsync-path=")):
-            value = word.text.partition("=")[2]
-        if value and value.split()[:1] not in (["ssh"], ["rsync"], ["sudo"]):
-            made.append(Inner(line=Word(value, word.known), shown=True))
-    return made
 
 
 def _line_flag(*flags: str) -> Callable[[Sequence[Word], Stdin], list[Inner]]:
@@ -521,20 +274,20 @@ _SPECIAL: dict[str, Callable[[Sequence[Word], Stdin], list[Inner]]] = {
     "env": _env,
     "xargs": _xargs,
     "parallel": _parallel,
-    "ssh": _ssh,
-    "docker": _container(0),
-    "podman": _container(0),
-    "nerdctl": _container(0),
-    "docker-compose": _container(1),
-    "kubectl": _kubectl,
-    "oc": _kubectl,
-    "su": _su,
-    "runuser": _su,
-    "find": _find,
-    "fd": _fd,
-    "git": _git,
-    "tar": _tar,
-    "rsync": _rsync,
+    "ssh": inside_ssh,
+    "docker": inside_container(0),
+    "podman": inside_container(0),
+    "nerdctl": inside_container(0),
+    "docker-compose": inside_container(1),
+    "kubectl": inside_kubectl,
+    "oc": inside_kubectl,
+    "su": inside_su,
+    "runuser": inside_su,
+    "find": inside_find,
+    "fd": inside_fd,
+    "git": inside_git,
+    "tar": inside_tar,
+    "rsync": inside_rsync,
     "script": _line_flag("-c", "--command"),
     "nix-shell": _line_flag("--run", "--command"),
     "flock": _flock,
@@ -543,41 +296,3 @@ _SPECIAL: dict[str, Callable[[Sequence[Word], Stdin], list[Inner]]] = {
     "at": _at,
     "batch": _at,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ShellCall:
-    """What a shell is asked to run: a text, a file, or else what it reads."""
-
-    line: Word | None = None
-    script: Word | None = None
-    asked: bool = False  # -c without a text
-
-
-def shell_call(args: Sequence[Word]) -> ShellCall:
-    """Reads the arguments of `sh`."""
-    wants_line = False
-    at = 0
-    while at < len(args):
-        text = args[at].text
-        if text == "--" or text == "-":
-            at += 1
-            break
-        if not text or text[0] not in "-+":
-            break
-        at += 1
-        if text in ("--rcfile", "--init-file", "--command"):
-            wants_line = wants_line or text == "--command"
-            at += text != "--command"
-        elif not text.startswith("--"):
-            wants_line = wants_line or (text[0] == "-" and "c" in text[1:])
-            at += sum(letter in "oO" for letter in text[1:])
-    rest = args[at:]
-    if wants_line:
-        return ShellCall(rest[0] if rest else None, asked=True)
-    reads_input = any(
-        w.text.startswith("-") and "s" in w.text[1:]
-        for w in args[:at]
-        if not w.text.startswith("--")
-    )
-    return ShellCall(script=rest[0] if rest and not reads_input else None)

@@ -162,8 +162,8 @@ SLOW = {
 @pytest.mark.parametrize("text", SLOW.values(), ids=SLOW.keys())
 def test_work_is_bounded(text: str) -> None:
     """What costs a parser most is refused or read within a moment."""
-    start = time.perf_counter()
+    start = time.process_time()
 
     read_line(text)
 
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
