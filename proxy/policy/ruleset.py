@@ -386,9 +386,13 @@ class RuleSet:
         """Whether some precondition asks for results of effects of this kind."""
         return any(require.wants(kind) for require in self._requires)
 
+    def entry_of(self, name: str) -> ToolEntry | None:
+        """Returns the entry of a tool by its name."""
+        return self._entries.of_name(name)
+
     def worth_of(self, tool: str, text: str) -> Applied:
         """Returns what the rules say of a tool's result: what is trusted, which labels it has."""
-        entry = self._entries.of_name(tool)
+        entry = self.entry_of(tool)
         if entry is not None and entry.returns is None and isinstance(entry.reader, GuessReader):
             return Applied(entry.reader.trusts(tool), ())
         if entry is None or entry.returns is None:
