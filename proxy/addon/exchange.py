@@ -21,7 +21,8 @@ from proxy.model import Call, Hold, HoldState, Identity, Trust, Verdict
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
-from proxy.pipeline.spending import Outlay, Spending
+from proxy.pipeline.outlay import Outlay
+from proxy.pipeline.spending import Spending
 from proxy.pipeline.texts import refusal_text, upstream_error_text
 from proxy.pipeline.waiting import Presence
 from proxy.wire.codec import (

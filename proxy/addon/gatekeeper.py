@@ -37,7 +37,8 @@ from proxy.addon.unparsed import Unparsed, names_of
 from proxy.errors import CheckreinError, WireError
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
-from proxy.pipeline.spending import Asked, Spending
+from proxy.pipeline.outlay import Asked
+from proxy.pipeline.spending import Spending
 from proxy.pipeline.texts import refusal_text, upstream_error_text
 from proxy.wire import detect
 from proxy.wire.codec import ParsedRequest, WireProtocol

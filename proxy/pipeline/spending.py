@@ -9,78 +9,32 @@ counted, or, where it said nothing, with what can be counted of it.
 Nothing is lost: whatever is not settled here is committed in full when its time is up, as every entry is.
 An attempt that brought no answer at all (a 5xx, a broken connection) keeps its reservation for a while: SDKs
 send the same body again, and that joins it. Where nobody does, its input is committed.
-
-The call's id is random and told to nobody: a result that an agent made up must not settle what only the
-answer can.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
-import secrets
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
 
-from proxy.canonical import digest, sha256_hex
+from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError
-from proxy.model import Call, Effect, Identity, Json, Reason, Side, Verdict
+from proxy.model import Call, Verdict
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
+from proxy.pipeline.outlay import DEFAULT_OUTPUT_TOKENS, Asked, Outlay
 from proxy.pipeline.waiting import Presence
-from proxy.policy.model_prices import CURRENCY, ModelPrice
-from proxy.tokens.prices import list_prices
 from proxy.tokens.request import count_request, count_text
-from proxy.wire.codec import ParsedRequest
-from proxy.wire.said import said_in
+from proxy.wire.said import is_unfinished, said_in
 from proxy.wire.usage import Usage
 
 logger = logging.getLogger("checkrein")
 
-INPUT, OUTPUT, SPEND = "tokens.input", "tokens.output", "spend"
-KIND = "model_request"
-DEFAULT_OUTPUT_TOKENS = 4_096
-"""Reserved for an answer whose request sets no limit; the real count settles it."""
 RETRY_S = 60.0
 """How long a failed attempt waits for the same body to come again; SDKs' back-off ends far below."""
 _LARGE_BODY = 64 << 10  # counted in a thread: others must not wait for it
 _MOST_OPEN = 4_096
-
-# A run or an answer that is there already: cancelled or relabelled, not asked for.
-_NO_ANSWER = re.compile(r"(?:.*/)?(?:cancel|chat/completions/[^/]+|threads/[^/]+/runs/[^/]+)/*")
-
-
-@dataclass(slots=True, eq=False)
-class Outlay:
-    """What one request has reserved."""
-
-    key: str
-    attempt: tuple[str, str, str]  # session, agent, digest of the body: a retry is known by it
-    provider: str
-    model: str
-    host: str
-    input_tokens: int
-    output_tokens: int
-    is_priced: bool = False  # some budget is about money
-    settled: bool = False
-    timer: asyncio.TimerHandle | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One model request, as it is about to leave."""
-
-    identity: Identity
-    request: ParsedRequest
-    body: bytes
-    host: str
-    path: str
-    ref: str  # of the exchange: two equal requests are two
-    input_tokens: int | None = None  # where there is no body to count: what the last answer read
 
 
 class Spending:
@@ -107,7 +61,7 @@ class Spending:
         Raises:
             LedgerError, LogError: it could not be made durable; the request must not leave.
         """
-        if not self.is_counted or _NO_ANSWER.fullmatch(asked.path):
+        if not self.is_counted or asked.asks_nothing:
             return None
         body_sha256 = sha256_hex(asked.body)
         attempt = (asked.identity.session, asked.identity.agent, body_sha256)
@@ -117,7 +71,7 @@ class Spending:
                 again.timer.cancel()
             return again
         outlay, call = await self._outlay(asked, attempt)
-        effects, reasons = self._effects(outlay)
+        effects, reasons = outlay.effects(self._pipeline.rules)
         decision = await self._pipeline.decide(
             call, asked.identity, outlay.key, effects=effects, reasons=reasons
         )
@@ -162,6 +116,8 @@ class Spending:
             await self._pipeline.settle_amounts(outlay.key, None, "upstream-refused")
         elif status >= 500:
             self._keep(outlay)
+        elif is_unfinished(said):  # what it comes to is told to whoever asks later
+            await self.commit_reserved(outlay, "background")
         else:
             await self._commit(outlay, await self._estimate(outlay, said), "usage-estimated")
 
@@ -209,69 +165,16 @@ class Spending:
             tokens = count_request(request, asked.body)
         limit = request.max_output_tokens or DEFAULT_OUTPUT_TOKENS
         outlay = Outlay(
-            key="",
-            attempt=attempt,
-            provider=request.provider,
-            model=request.model or "",
-            host=asked.host,
-            input_tokens=tokens,
-            output_tokens=limit * max(1, request.answers),
+            attempt,
+            request.provider,
+            asked.model,
+            asked.host,
+            tokens,
+            limit * max(1, request.answers),
         )
-        # No estimate in it: a hold is found again by the digest, after a restart too.
-        arguments: dict[str, Json] = {
-            "model": outlay.model,
-            "max_output_tokens": outlay.output_tokens,
-            "request_sha256": attempt[2],
-        }
-        call = _call(outlay, arguments)
+        call = outlay.call()
         outlay.key = call_key(asked.identity, call, asked.ref)
         return outlay, call
-
-    def _effects(self, outlay: Outlay) -> tuple[list[Effect], list[Reason]]:
-        effects = [
-            _effect(INPUT, Decimal(outlay.input_tokens), outlay.model),
-            _effect(OUTPUT, Decimal(outlay.output_tokens), outlay.model),
-        ]
-        if SPEND not in self._pipeline.rules.spending_kinds:
-            return effects, []
-        outlay.is_priced = True
-        price = self._price(outlay, outlay.model)
-        if price is None and not outlay.model and outlay.provider == "openai.realtime":
-            # A voice session's first answer; its model is told later, and its cost with its usage.
-            return [*effects, _effect(SPEND, Decimal(0), outlay.model)], []
-        if price is None:
-            name = outlay.model or "without a name"
-            text = (
-                f"the price of the model '{name}' is not known, so what it will cost cannot be "
-                "either: add it under 'model_prices:'"
-            )
-            return effects, [Reason("model-price", text, Verdict.HOLD)]
-        most = price.most(outlay.input_tokens, outlay.output_tokens)
-        return [*effects, _effect(SPEND, most, outlay.model)], []
-
-    def _price(self, outlay: Outlay, model: str) -> ModelPrice | None:
-        own = self._pipeline.rules.model_prices.find(model)
-        if own is not None:
-            return own
-        return list_prices().find(model, host=outlay.host, provider=outlay.provider)
-
-    def _amounts(self, outlay: Outlay, usage: Usage) -> dict[str, Decimal]:
-        amounts = {INPUT: Decimal(usage.input_tokens), OUTPUT: Decimal(usage.output_tokens)}
-        if not outlay.is_priced:
-            return amounts
-        models = dict.fromkeys((outlay.model, usage.model or outlay.model))
-        costs = [
-            price.cost(
-                usage.input_tokens,
-                usage.output_tokens,
-                cached_input_tokens=usage.cached_input_tokens,
-                cache_write_tokens=usage.cache_write_tokens,
-            )
-            for model in models
-            if (price := self._price(outlay, model)) is not None
-        ]
-        # Asked for by one name and answered under another: the dearer of the two.
-        return {**amounts, SPEND: max(costs)} if costs else amounts
 
     async def _estimate(self, outlay: Outlay, said: bytes) -> Usage:
         def count() -> int:
@@ -284,7 +187,7 @@ class Spending:
     async def _commit(self, outlay: Outlay, usage: Usage, why: str) -> None:
         outlay.settled = True
         fault = "estimated, the provider gave no count" if usage.estimated else None
-        amounts: Mapping[str, Decimal] = self._amounts(outlay, usage)
+        amounts = outlay.amounts(self._pipeline.rules, usage)
         await self._pipeline.settle_amounts(outlay.key, amounts, why, fault)
 
     def _keep(self, outlay: Outlay) -> None:
@@ -311,22 +214,3 @@ class Spending:
             await self._commit(outlay, usage, "no-answer")
         except CheckreinError as error:
             logger.error("spending: a failed request is not settled yet: %s", error)
-
-
-def _effect(kind: str, amount: Decimal, model: str) -> Effect:
-    unit = CURRENCY if kind == SPEND else "tokens"
-    return Effect(
-        kind, amount=amount, unit=unit, target=model or None, rule=f"model-request#{kind}"
-    )
-
-
-def _call(outlay: Outlay, arguments: dict[str, Json]) -> Call:
-    return Call(
-        id="model_" + secrets.token_hex(16),
-        name=f"model:{outlay.model or 'unnamed'}",
-        arguments=arguments,
-        provider=outlay.provider,
-        args_sha256=digest(arguments),
-        side=Side.MODEL,
-        kind=KIND,
-    )

@@ -37,6 +37,13 @@ def said_in(body: bytes) -> str:
     return "".join(texts)
 
 
+def is_unfinished(body: bytes) -> bool:
+    """Tells whether a whole body only says that the answer is being worked on (a run, `background`)."""
+    document = _read(body)
+    status = document.get("status") if document is not None else None
+    return isinstance(status, str) and status.lower() in ("queued", "in_progress")
+
+
 def _sums_up(kind: str) -> bool:
     """Whether an event of this type repeats what came before it, or says nothing."""
     if kind in ("", "message", "response") or kind.startswith(("chat.completion", "text_comp")):

@@ -29,10 +29,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from proxy.model import Json
+from proxy.wire.logprobs import LEAST_LOGPROB, logprobs_in, means_in
 
 _MOST_TOKENS = 1 << 40
 """No answer has more; a larger number is no count."""
-_LEAST_LOGPROB = -100.0  # OpenAI writes -9999 for "very unlikely"
 _HOLDERS = ("response", "message", "delta", "interaction", "meta", "metadata", "x_groq")
 _METRICS = "amazon-bedrock-invocationMetrics"
 
@@ -180,10 +180,10 @@ class AnswerMeter:
                 self._add({**holder, "eval_count": made} if made else holder)
             elif holder is not document and isinstance(holder.get("tokens"), dict):
                 self._add(holder)  # Cohere's `meta`
-        for logprob in _logprobs(document):
-            self._logprobs += max(logprob, _LEAST_LOGPROB)
+        for logprob in logprobs_in(document):
+            self._logprobs += max(logprob, LEAST_LOGPROB)
             self._tokens += 1
-        for mean in _means(document):
+        for mean in means_in(document):
             self._mean = mean if self._mean is None else min(self._mean, mean)
 
     @staticmethod
@@ -280,68 +280,3 @@ def _titan_output(answer: Mapping[str, Json]) -> int:
     listed = results if isinstance(results, list) else [answer]
     counts = (one.get("tokenCount", one.get("totalOutputTextTokenCount")) for one in listed if one)
     return sum(n for n in counts if type(n) is int)
-
-
-# --- log probabilities -----------------------------------------------------------------------------
-
-
-def _logprobs(document: Mapping[str, Json]) -> Iterator[float]:
-    for choice in _objects(document.get("choices")):
-        yield from _of_tokens(choice.get("logprobs"))
-    yield from _of_tokens(document.get("logprobs"))  # Ollama, Cohere v2, Responses' deltas
-    output = document.get("output")
-    for item in _objects(output):  # Responses as one body; in streams the deltas have told
-        for part in _objects(item.get("content")):
-            yield from _of_tokens(part.get("logprobs"))
-    delta = document.get("delta")
-    if isinstance(delta, dict):
-        yield from _of_tokens(delta.get("logprobs"))
-
-
-def _of_tokens(value: Json) -> Iterator[float]:
-    """Yields the numbers of any of the shapes that APIs write tokens' log probabilities in."""
-    if not value:
-        return
-    if isinstance(value, dict):
-        for key in ("content", "refusal"):  # Chat
-            for token in _objects(value.get(key)):
-                yield from _number(token.get("logprob"))
-        for key in ("token_logprobs", "logprobs"):  # Together's older form, Cohere's
-            numbers = value.get(key)
-            for number in numbers if isinstance(numbers, list) else ():
-                yield from _number(number)
-        return
-    for token in _objects(value):
-        if "logprob" in token:
-            yield from _number(token["logprob"])
-        else:
-            yield from _of_tokens({"logprobs": token.get("logprobs")})
-
-
-def _means(document: Mapping[str, Json]) -> Iterator[float]:
-    """Yields Gemini's own means, a candidate each."""
-    answer = document.get("response")
-    for root in (document, answer if isinstance(answer, dict) else {}):
-        for candidate in _objects(root.get("candidates")):
-            said = list(_number(candidate.get("avgLogprobs")))
-            shown = candidate.get("logprobsResult")
-            if not said and isinstance(shown, dict):
-                tokens = [
-                    max(number, _LEAST_LOGPROB)
-                    for token in _objects(shown.get("chosenCandidates"))
-                    for number in _number(token.get("logProbability"))
-                ]
-                said = [sum(tokens) / len(tokens)] if tokens else []
-            yield from said
-
-
-def _number(value: Json) -> Iterator[float]:
-    if type(value) is not bool and isinstance(value, int | float | Decimal):
-        number = float(value)
-        if math.isfinite(number):
-            yield number
-
-
-def _objects(value: Json) -> Iterator[dict[str, Json]]:
-    if isinstance(value, list):
-        yield from (one for one in value if isinstance(one, dict))

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed
 
 from proxy.cli.demo.model import ScriptedModel
 from proxy.cli.demo.speech import Turn
-from proxy.pipeline.spending import DEFAULT_OUTPUT_TOKENS
+from proxy.pipeline.outlay import DEFAULT_OUTPUT_TOKENS
 from tests.e2e.conftest import Proxy, StartProxy
 from tests.upstreams.realtime import RealtimeUpstream
 

@@ -13,9 +13,11 @@ import pytest
 from proxy.model import Identity, ToolResult
 from proxy.pipeline import spending
 from proxy.pipeline.decision import Decision
-from proxy.pipeline.spending import Asked, Outlay, Spending
+from proxy.pipeline.outlay import DEFAULT_OUTPUT_TOKENS, Asked, Outlay
+from proxy.pipeline.spending import Spending
 from proxy.pipeline.waiting import Presence
 from proxy.wire.chat.protocol import PROTOCOL as CHAT
+from proxy.wire.codec import ParsedRequest
 from proxy.wire.usage import Usage
 from tests.conftest import Bench, MakeBench
 
@@ -45,7 +47,7 @@ def asked(
     bench: Bench,
     ref: str = "x1",
     *,
-    model: str = "acme",
+    model: str | None = "acme",
     path: str = "/v1/chat/completions",
     **more: Any,
 ) -> Asked:
@@ -102,7 +104,7 @@ async def test_no_limit_reserves_the_stated_default(make_bench: MakeBench) -> No
     bench = make_bench(WORDS)
     made = await Spending(bench.pipeline).reserve(asked(bench, max_tokens=None), Presence(), 0)
     assert isinstance(made, Decision)
-    assert f"would reach {spending.DEFAULT_OUTPUT_TOKENS} of 1000" in made.reasons[0].text
+    assert f"would reach {DEFAULT_OUTPUT_TOKENS} of 1000" in made.reasons[0].text
 
 
 @pytest.mark.parametrize(
@@ -114,8 +116,18 @@ async def test_no_limit_reserves_the_stated_default(make_bench: MakeBench) -> No
     ],
 )
 async def test_requests_that_ask_for_no_answer(bench: Bench, path: str) -> None:
-    """Cancelling and relabelling cost nothing."""
-    assert await Spending(bench.pipeline).reserve(asked(bench, path=path), Presence(), 0) is None
+    """Cancelling and relabelling cost nothing; a prompt on such a path is a request all the same."""
+    keeper = Spending(bench.pipeline)
+    parsed = ParsedRequest("openai.chat", {})
+    nothing = Asked(bench.who(), parsed, b"{}", "gw.local", path, "x1")
+    assert await keeper.reserve(nothing, Presence(), 0) is None
+    assert (await reserve(bench, keeper, path=path)).model == "acme"
+
+
+async def test_a_deployment_is_a_model(bench: Bench) -> None:
+    """Azure's paths say the model, its bodies do not."""
+    path = "/openai/deployments/acme/chat/completions"
+    assert (await reserve(bench, Spending(bench.pipeline), path=path, model=None)).model == "acme"
 
 
 async def test_an_unknown_price_holds(bench: Bench) -> None:
@@ -148,6 +160,12 @@ async def test_without_a_budget_of_money_no_price_is_needed(make_bench: MakeBenc
         ),
         pytest.param(lambda k, o: k.commit_reserved(o, "unread"), "100", 1, id="unread-is-all"),
         pytest.param(lambda k, o: k.settle(o, 200, None, b'{"choices":[]}'), "0", 1, id="nothing"),
+        pytest.param(
+            lambda k, o: k.settle(o, 200, None, b'{"status":"queued","usage":null}'),
+            "100",
+            1,
+            id="in-the-background",
+        ),
         pytest.param(lambda k, o: k.release(o), "0", 0, id="never-asked"),
     ],
 )
