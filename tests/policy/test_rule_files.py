@@ -32,7 +32,8 @@ def test_a_pack_loads_without_warnings(path: Path) -> None:
 def test_all_packs_load_together_and_a_file_given_twice_is_read_once() -> None:
     rules = RuleSet.load([RULES, PACKS[0]])
     assert len(rules.files) == len(PACKS)
-    assert rules.warnings == ()
+    # Packs are alternatives, and may know the same tool: of two files the first counts.
+    assert [str(w) for w in rules.warnings if not w.text.endswith(", and counts")] == []
 
 
 def test_mistakes_of_several_files_come_together(tmp_path: Path) -> None:
