@@ -850,6 +850,171 @@ LINES = [
         id="python-m-http-server-8000",
     ),
     pytest.param("crontab -l", "allow", (), id="crontab-l"),
+    pytest.param(
+        'curl -s "https://api.x.com/$(git rev-parse HEAD)"',
+        "allow",
+        ("http.write api.x.com", "data.egress api.x.com"),
+        id="curl-s-https-api-x-com-git-rev-parse-hea",
+    ),
+    pytest.param(
+        "docker run --rm -v $PWD:/w -w /w node:20 npm test",
+        "allow",
+        ("container.run node:20", "code.exec npm test"),
+        id="docker-run-rm-v-pwd-w-w-w-node-20-npm-te",
+    ),
+    pytest.param(
+        'docker run -v "$HOME/.aws:/root/.aws" amazon/aws-cli s3 ls',
+        "hold",
+        (
+            "container.run amazon/aws-cli",
+            "data.read.secret ~/.aws:/root/.aws",
+            "data.read.secret /root/.aws",
+            "code.exec s3",
+        ),
+        id="docker-run-v-home-aws-root-aws-amazon-aw",
+    ),
+    pytest.param("uv run pytest -x -q", "allow", ("code.exec pytest",), id="uv-run-pytest-x-q"),
+    pytest.param(
+        "poetry run python manage.py test",
+        "allow",
+        ("code.exec manage.py", "data.read.file manage.py"),
+        id="poetry-run-python-manage-py-test",
+    ),
+    pytest.param("npx tsc --noEmit", "allow", ("code.install tsc",), id="npx-tsc-noemit"),
+    pytest.param("ls -la ~/.ssh", "allow", (), id="ls-la-ssh"),
+    pytest.param(
+        'find . -name "*.py" | xargs grep -n "foo"',
+        "allow",
+        ("data.read.file (input)",),
+        id="find-name-py-xargs-grep-n-foo",
+    ),
+    pytest.param(
+        "find . -name \"*.py\" -print0 | xargs -0 sed -i 's/a/b/'",
+        "allow",
+        ("data.read.file (input)", "data.write.file (input)"),
+        id="find-name-py-print0-xargs-0-sed-i-s-a-b",
+    ),
+    pytest.param(
+        "cat package.json | jq '.scripts'",
+        "allow",
+        ("data.read.file package.json",),
+        id="cat-package-json-jq-scripts",
+    ),
+    pytest.param(
+        "git diff HEAD~1 -- src/ | head -100", "allow", (), id="git-diff-head-1-src-head-100"
+    ),
+    pytest.param(
+        "cat << 'EOF' | python3\nprint(1)\nEOF",
+        "hold",
+        ("code.exec python",),
+        id="cat-eof-python3-print-1-eof",
+    ),
+    pytest.param("export FOO=bar; echo $FOO", "allow", (), id="export-foo-bar-echo-foo"),
+    pytest.param(
+        "[ -d build ] || mkdir build; cd build && cmake .. && make -j8",
+        "allow",
+        ("data.write.file build", "code.exec cmake ..", "code.exec make"),
+        id="d-build-mkdir-build-cd-build-cmake-make",
+    ),
+    pytest.param(
+        "sleep 5 && curl -s localhost:8080/health",
+        "allow",
+        ("data.fetch localhost",),
+        id="sleep-5-curl-s-localhost-8080-health",
+    ),
+    pytest.param(
+        'pkill -f "node server"', "allow", ("system.process node server",), id="pkill-f-node-server"
+    ),
+    pytest.param("lsof -i :3000", "allow", (), id="lsof-i-3000"),
+    pytest.param(
+        "which python3; python3 --version", "allow", (), id="which-python3-python3-version"
+    ),
+    pytest.param(
+        "printf '%s\\n' \"$x\" | tee -a log.txt",
+        "allow",
+        ("data.write.file log.txt",),
+        id="printf-s-n-x-tee-a-log-txt",
+    ),
+    pytest.param(
+        "while ! curl -sf localhost:8080; do sleep 1; done",
+        "allow",
+        ("data.fetch localhost",),
+        id="while-curl-sf-localhost-8080-do-sleep-1",
+    ),
+    pytest.param(
+        'for f in *.png; do convert "$f" "${f%.png}.jpg"; done',
+        "hold",
+        ("code.exec convert",),
+        id="for-f-in-png-do-convert-f-f-png-jpg-done",
+    ),
+    pytest.param(
+        "git commit -m \"$(cat <<'EOF'\nFix bug\n\nbody\nEOF\n)\"",
+        "allow",
+        ("repo.write git commit",),
+        id="git-commit-m-cat-eof-fix-bug-body-eof",
+    ),
+    pytest.param(
+        'gh pr create --title "t" --body "$(cat <<\'EOF\'\n## Summary\nEOF\n)"',
+        "allow",
+        ("message.external create",),
+        id="gh-pr-create-title-t-body-cat-eof-summar",
+    ),
+    pytest.param(
+        "tail -f log.txt & sleep 2; kill $!",
+        "allow",
+        ("data.read.file log.txt", "system.process $!"),
+        id="tail-f-log-txt-sleep-2-kill",
+    ),
+    pytest.param(
+        "source ~/.bashrc; nvm use 20",
+        "hold",
+        ("code.exec ~/.bashrc", "data.read.file ~/.bashrc", "code.exec nvm"),
+        id="source-bashrc-nvm-use-20",
+    ),
+    pytest.param("time make -j$(nproc)", "allow", ("code.exec make",), id="time-make-j-nproc"),
+    pytest.param(
+        "diff <(sort a) <(sort b)",
+        "allow",
+        ("data.read.file a", "data.read.file b"),
+        id="diff-sort-a-sort-b",
+    ),
+    pytest.param(
+        'echo "done" >> /tmp/x 2>&1', "allow", ("data.write.file /tmp/x",), id="echo-done-tmp-x-2-1"
+    ),
+    pytest.param(
+        "sed -n '10,20p' a.py && sed -i '' -e 's/x/y/' a.py",
+        "allow",
+        ("data.read.file a.py", "data.write.file a.py"),
+        id="sed-n-10-20p-a-py-sed-i-e-s-x-y-a-py",
+    ),
+    pytest.param(
+        "awk -F: '{ print $1 }' /etc/passwd",
+        "allow",
+        ("data.read.file /etc/passwd",),
+        id="awk-f-print-1-etc-passwd",
+    ),
+    pytest.param(
+        "awk '$3 > 100 { print $1 | \"sort\" }' x",
+        "hold",
+        ("code.exec awk", "data.read.file x"),
+        id="awk-3-100-print-1-sort-x",
+    ),
+    pytest.param(
+        "awk '$3 > 100 {print $1}' x", "allow", ("data.read.file x",), id="awk-3-100-print-1-x"
+    ),
+    pytest.param(
+        "awk '{sum += $1} END {print sum}' x",
+        "allow",
+        ("data.read.file x",),
+        id="awk-sum-1-end-print-sum-x",
+    ),
+    pytest.param(
+        "sed 's/ew/x/; s#we#e#' x", "allow", ("data.read.file x",), id="sed-s-ew-x-s-we-e-x"
+    ),
+    pytest.param(
+        "sed -E 's/(a|b)/[\\1]/g' x", "allow", ("data.read.file x",), id="sed-e-s-a-b-1-g-x"
+    ),
+    pytest.param("sed '/start/,/end/d' x", "allow", ("data.read.file x",), id="sed-start-end-d-x"),
 ]
 
 
