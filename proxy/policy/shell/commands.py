@@ -16,7 +16,8 @@ from typing import Protocol
 
 from proxy.model import Json, Reason, Verdict
 from proxy.policy.amounts import json_type
-from proxy.policy.cel import Dialect, Expression, ExpressionFault, Scope, tool_variables
+from proxy.policy.cel import Dialect, Expression, Scope, tool_variables
+from proxy.policy.conditional import Conditional
 from proxy.policy.effects import CompiledEffect, Produced, compile_effect
 from proxy.policy.problems import did_you_mean
 from proxy.policy.schema import EffectPart
@@ -75,28 +76,10 @@ class _Pattern:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandEntry:
+class CommandEntry(Conditional):
     """One entry of `commands:`."""
 
-    patterns: tuple[_Pattern, ...]
-    when: Expression | None
-    effects: tuple[CompiledEffect, ...]
-    label: str
-    file: str
-    line: int
-
-    def applies(self, scope: Scope, reasons: list[Reason]) -> bool:
-        if self.when is None:
-            return True
-        try:
-            return self.when.truth(scope)
-        except ExpressionFault as error:
-            text = f"when '{self.when.text}' could not be evaluated: {error}"
-            reasons.append(Reason(self.label, text, Verdict.HOLD, self.file, self.line))
-            return True
-
-    def produce(self, scope: Scope, reasons: list[Reason]) -> list[Produced]:
-        return [p for one in self.effects if (p := one.produce(scope, reasons)) is not None]
+    patterns: tuple[_Pattern, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +270,7 @@ def _compile(part: CommandShape, site: Site, pack: str) -> CommandEntry | None:
         )
         for i, effect in enumerate(part.effects)
     )
-    return CommandEntry(tuple(patterns), when, effects, label, site.file, site.line)
+    return CommandEntry(when, effects, label, site.file, site.line, tuple(patterns))
 
 
 def _built_in(kind: Opaque) -> CompiledEffect:

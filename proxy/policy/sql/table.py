@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.model import Json, Reason, Verdict
-from proxy.policy.cel import Dialect, Expression, ExpressionFault, Scope, tool_variables
+from proxy.policy.cel import Dialect, Expression, Scope, tool_variables
+from proxy.policy.conditional import Conditional
 from proxy.policy.effects import CompiledEffect, Produced, compile_effect
 from proxy.policy.schema import EffectPart
 from proxy.policy.site import Site
@@ -38,25 +39,10 @@ class StatementShape(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class StatementEntry:
+class StatementEntry(Conditional):
     """One entry of `statements:`."""
 
-    types: tuple[str, ...]
-    when: Expression | None
-    effects: tuple[CompiledEffect, ...]
-    label: str
-    file: str
-    line: int
-
-    def applies(self, scope: Scope, reasons: list[Reason]) -> bool:
-        if self.when is None:
-            return True
-        try:
-            return self.when.truth(scope)
-        except ExpressionFault as error:
-            text = f"when '{self.when.text}' could not be evaluated: {error}"
-            reasons.append(Reason(self.label, text, Verdict.HOLD, self.file, self.line))
-            return True
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +83,11 @@ class StatementTable:
                 for entry in fits:
                     if entry.applies(at, reasons):
                         found = True
-                        made += _effects(entry, at, reasons)
+                        made += entry.produce(at, reasons)
             if not found and not statement.opaque:
                 why = f"no entry of 'statements:' is for this {statement.type} statement"
                 reasons.append(Reason("unmapped-sql", why, Verdict.HOLD))
         return made
-
-
-def _effects(entry: StatementEntry, scope: Scope, reasons: list[Reason]) -> list[Produced]:
-    return [p for effect in entry.effects if (p := effect.produce(scope, reasons)) is not None]
 
 
 def _tables(statement: Statement) -> Sequence[str]:
@@ -142,4 +124,4 @@ def _compile(part: StatementShape, site: Site, pack: str) -> StatementEntry | No
         )
         for i, effect in enumerate(part.effects)
     )
-    return StatementEntry(part.statement, when, effects, label, site.file, site.line)
+    return StatementEntry(when, effects, label, site.file, site.line, part.statement)
