@@ -12,7 +12,6 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-_SETTINGS = {"svg.hashsalt": "checkrein", "svg.fonttype": "none", "font.size": 9}
 _MARKS = {
     "allow-all": ("allow all", "s"),
     "hold-every-write": ("hold every write", "D"),
@@ -23,7 +22,7 @@ _MARKS = {
 
 def plot(result: Mapping[str, Any], path: Path) -> None:
     """Writes the picture of one measurement."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context({"svg.hashsalt": "checkrein", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(7.2, 4.6))
         axes = figure.subplots()
         axes.axvspan(80, 104, ymin=0.85, color="#e6f2e6", zorder=0)

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 from benchmarks.curve import plot
 from proxy.model import Verdict
-from proxy.pipeline import reading
+from proxy.policy.labels.detect import detect
 from proxy.policy.labels.span import Span
 from proxy.policy.ruleset import RuleSet
 from proxy.policy.yamlnodes import read_yaml
@@ -29,6 +29,7 @@ _ROOT = Path(__file__).parents[1]
 SESSIONS = _ROOT.parent / "shared" / "data" / "sessions" / "sessions_dev.jsonl"
 PLOT = _ROOT / "docs" / "governance.svg"
 PACK = _ROOT / "rules" / "default.yaml"
+_DETECT = "proxy.pipeline.reading.detect"
 ATTACK, HONEST = "attack_succeeded", "benign"
 
 LEVELS: dict[str, float] = {
@@ -107,16 +108,16 @@ def measure(*, rounds: int, seconds: float, sessions: Path | None = None) -> dic
     """Replays a file of sessions under every rule set; neither rounds nor seconds mean anything here."""
     del rounds, seconds
     rows = [row for row in _rows(sessions or SESSIONS) if row["label"] in (ATTACK, HONEST)]
-    seen = lru_cache(16_384)(reading.detect)
+    seen = lru_cache(16_384)(detect)
 
     def unlabelled(text: str) -> tuple[Span, ...]:
         return tuple(span for span in seen(text) if span.label != "instructions")
 
-    with patch.object(reading, "detect", seen):
+    with patch(_DETECT, seen):
         baselines = {name: score(_one_gate(when), rows) for name, when in _BASELINES.items()}
         default = score(RuleSet.load([PACK]), rows)
         curve = {level: score(at_level(level), rows) for level in (0.0, 1.0, 2.0, 2.5, 3.0, 4.0)}
-    with patch.object(reading, "detect", unlabelled):
+    with patch(_DETECT, unlabelled):
         blind = {level: score(at_level(level), rows) for level in curve}
     made: dict[str, Any] = {
         "sessions": len(rows),

@@ -76,6 +76,15 @@ _OBJECT = re2.compile(
         "#[a-z][a-z0-9_-]{2,}|\\+[0-9]{8,}"
     ).encode()
 )
+_ASKED = re2.compile(
+    (
+        "(?i)(?:\\b(?:please|kindly|urgently|immediately|you (?:must|should|need to|have to)|"
+        "make sure (?:to|you)|remember to|be sure to|don't forget to|"
+        "(?:could|would|will|can) you|(?:i|we) need you to)[, ]+"
+        "(?:please |immediately |also |now |then |help me to )*|\\btodo\\b ?:? *)"
+        f"(?:{_VERBS})\\b"
+    ).encode()
+)
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|</|[。\uff01\uff1f]")
 _REACH = 400  # characters from an order's verb to what it acts on
 _MAX_ORDERS = 40  # looked at in one passage
@@ -100,6 +109,7 @@ class _Read:
     unquoted: frozenset[int]  # without what is quoted or reported in a text about attacks
     orders: bool
     objects: bool
+    asks: bool  # an order put as one ("please", "TODO:"), whatever it is about
 
 
 class _Matcher:
@@ -148,22 +158,23 @@ def find_instructions(text: str) -> Iterator[Span]:
         else:
             at += 1
     for each in read:
-        if each.orders or _is_quoted_instruction(each):
+        if each.orders or each.asks or _is_quoted_instruction(each):
             yield Span(REQUEST, each.passage.start, each.passage.end)
 
 
 def _reading(passage: Passage) -> _Read:
     features = _matcher.features(passage.words) if passage.words else frozenset[int]()
     unquoted = features
-    if (
-        not passage.hidden
-        and features & _DIRECTED
-        and _mentions.search(passage.words.encode("utf-8", "replace"))
-    ):
-        unquoted = _matcher.features(_REPORTED.sub(" ", _QUOTED.sub(" ", passage.words)))
+    if not passage.hidden and features & _DIRECTED:
+        # The word that says "this is about attacks" must stand outside the quotation: a field in quotes, as a
+        # YAML result has it, is no quotation because an attacker wrote "research" in it.
+        around = _QUOTED.sub(" ", passage.words)
+        if _mentions.search(around.encode("utf-8", "replace")):
+            unquoted = _matcher.features(_REPORTED.sub(" ", around))
     orders = _has_order(passage.raw)
     objects = orders or _OBJECT.search(passage.raw.encode("utf-8", "replace")) is not None
-    return _Read(passage, features, unquoted, orders, objects)
+    asks = _ASKED.search(passage.raw.encode("utf-8", "replace")) is not None
+    return _Read(passage, features, unquoted, orders, objects, asks)
 
 
 def _has_order(raw: str) -> bool:

@@ -24,7 +24,7 @@ FEATURES: tuple[Feature, ...] = (*TASK, *SPEAKERS, *MANNER)
 MENTIONS = (
     r"prompt[- ]injection|jailbreak|\battack(?:s|er|ers|ing|ed)?\b|\badversar|"
     r"\bmalicious|\bvulnerab|\bexploit|\bfor example\b|\be\.g\.|\bsuch as\b"
-    r"|\bexamples?\b|\bphrases? like\b|\bstrings? like\b|\btext like\b|\bpayload|"
+    r"|(?:^|[^.\w-])examples?\b|\bphrases? like\b|\bstrings? like\b|\btext like\b|\bpayload|"
     r"\bdetect|\bthreat|\bred[- ]team|\bresearch|\bpaper\b|\bmitigat|\bowasp\b|"
     r"\bsanitiz|\bclassif"
 )

@@ -45,6 +45,9 @@ SPEAKERS: tuple[Feature, ...] = (
             + MODEL[3:-1] + r") (?:is|reads|sees|processes|summari[sz]es|encounters)",
     ), directed=True),
     Feature("addressed-agent", 3, (
+        # A field made for the reader: `"assistant_instructions": "…"`.
+        r"\b(?:assistant|ai|llm|model|bot)[_ -](?:instructions?|prompts?|directives?|orders?)"
+            r"[\"']?\s*[:=\x{ff1a}]",
         r"(?:^|[.!?:>*] ?)"
             + AGENT + r" ?[,] (?:please|you\b|kindly|i (?:need|want)|it'?s|before|first|now|do|"
                 r"your)",
