@@ -25,6 +25,8 @@ from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
 from proxy.pipeline.outlay import DEFAULT_OUTPUT_TOKENS, Asked, Outlay
 from proxy.pipeline.waiting import Presence
+from proxy.tokens import encoding_for
+from proxy.tokens.prices import list_prices
 from proxy.tokens.request import count_request, count_text
 from proxy.wire.said import is_unfinished, said_in
 from proxy.wire.usage import Usage
@@ -44,6 +46,9 @@ class Spending:
         self._pipeline = pipeline
         self._open: OrderedDict[tuple[str, str, str], Outlay] = OrderedDict()  # failed attempts
         self._tasks: set[asyncio.Task[None]] = set()
+        if self.is_counted:  # tables are read before traffic, not in the middle of it
+            encoding_for()
+            list_prices()
 
     @property
     def is_counted(self) -> bool:

@@ -67,7 +67,10 @@ def means_in(document: Mapping[str, Json]) -> Iterator[float]:
 
 def _number(value: Json) -> Iterator[float]:
     if type(value) is not bool and isinstance(value, int | float | Decimal):
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer of hundreds of digits
+            return
         if math.isfinite(number):
             yield number
 

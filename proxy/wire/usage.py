@@ -278,5 +278,9 @@ def _count(counts: Mapping[str, Json], names: Iterable[str]) -> tuple[int | None
 def _titan_output(answer: Mapping[str, Json]) -> int:
     results = answer.get("results")
     listed = results if isinstance(results, list) else [answer]
-    counts = (one.get("tokenCount", one.get("totalOutputTextTokenCount")) for one in listed if one)
-    return sum(n for n in counts if type(n) is int)
+    counts = [
+        one.get("tokenCount", one.get("totalOutputTextTokenCount"))
+        for one in listed
+        if isinstance(one, Mapping)
+    ]
+    return sum(n for n in counts if type(n) is int and 0 <= n <= _MOST_TOKENS)

@@ -7,6 +7,8 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.wire.chat.stream_gate import ChatStreamGate
 from proxy.wire.detect import protocol_for
@@ -415,3 +417,62 @@ def test_how_long_an_answer_may_get(
     assert protocol is not None
     parsed = protocol.parse_request(json.dumps(body).encode())
     assert (parsed.max_output_tokens, parsed.answers) == expected
+
+
+KEYS = st.sampled_from(
+    [
+        "usage",
+        "response",
+        "message",
+        "delta",
+        "meta",
+        "tokens",
+        "choices",
+        "logprobs",
+        "content",
+        "logprob",
+        "token_logprobs",
+        "candidates",
+        "avgLogprobs",
+        "logprobsResult",
+        "output",
+        "type",
+        "chosenCandidates",
+        "logProbability",
+        "prompt_tokens",
+        "results",
+        "model",
+        "completion_tokens",
+        "prompt_cache_hit_tokens",
+        "cache_read_input_tokens",
+        "eval_count",
+        "inputTextTokenCount",
+        "usageMetadata",
+        "thoughtsTokenCount",
+        "promptTokenCount",
+        "tokenCount",
+        "x_groq",
+        "object",
+    ]
+)
+ODD: Any = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats()
+    | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.dictionaries(KEYS, ODD, max_size=6), max_size=4))
+def test_no_document_is_too_odd(documents: list[dict[str, Any]]) -> None:
+    """A meter reads along: whatever a provider sends, it neither raises nor counts below zero."""
+    meter = metered(documents)
+    used, sure = meter.usage, meter.confidence
+    if used is not None:
+        assert 0 <= used.cached_input_tokens + used.cache_write_tokens <= used.input_tokens
+        assert 0 <= used.reasoning_tokens <= used.output_tokens
+    assert sure is None or 0 <= sure <= 1
