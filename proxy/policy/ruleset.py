@@ -42,7 +42,7 @@ from proxy.policy.graphql import GraphqlFault
 from proxy.policy.guess.acting import Acts
 from proxy.policy.guess.reader import GuessReader
 from proxy.policy.labels.declared import Applied
-from proxy.policy.load import Loaded, load_paths, load_texts
+from proxy.policy.load import Loaded, ToolEntry, load_paths, load_texts
 from proxy.policy.model_prices import PriceTable
 from proxy.policy.requires import Require, evidence_tools
 from proxy.policy.strictjson import json_or_none
