@@ -344,7 +344,7 @@ class RuleSet:
         if produced is not None:
             budgets, counted = produced.source.budgets, produced.source.units_counted
         else:
-            covering = self._covering(effect.kind)
+            covering = self._naming(effect.kind)
             budgets = [budget for budget in covering if budget.per != "call"]
             counted = frozenset(b.unit for b in covering if b.unit is not None)
         charges: list[Charge] = []
@@ -365,10 +365,14 @@ class RuleSet:
     def _call_budgets(self, act: _Act) -> tuple[Budget, ...]:
         if act.produced is not None:
             return act.produced.source.call_budgets
-        return tuple(b for b in self._covering(act.effect.kind) if b.per == "call")
+        return tuple(b for b in self._naming(act.effect.kind) if b.per == "call")
 
     def _covering(self, kind: str) -> list[Budget]:
         return [budget for budget in self._budgets if budget.covers(kind)]
+
+    def _naming(self, kind: str) -> list[Budget]:
+        """Budgets of a model request: one over everything is about what tools do."""
+        return [budget for budget in self._budgets if budget.names(kind)]
 
     def _seen(self, facts: Facts) -> Seen:
         """What the session has met, read only where some expression speaks of it."""

@@ -269,3 +269,15 @@ async def test_shadow_mode_counts_and_lets_by(make_bench: MakeBench) -> None:
     outlay = await reserve(bench, Spending(bench.pipeline), max_tokens=5_000)
     assert isinstance(outlay, Outlay)
     assert bench.records("decision")[-1]["would"] == "block"
+
+
+async def test_budgets_over_everything_are_about_what_tools_do(make_bench: MakeBench) -> None:
+    """`*` in euros, a count of all acts and of all targets see no model request."""
+    more = """  - {name: euros, sum: EUR, limit: 10, on_exceed: block}
+  - {name: acts, count: true, limit: 1, on_exceed: block}
+  - {name: targets, distinct: target, limit: 1, on_exceed: block}
+model_prices:"""
+    bench = make_bench(RULES.replace("model_prices:", more))
+    await reserve(bench, Spending(bench.pipeline))
+    (decided,) = bench.records("decision")
+    assert [b["name"] for b in decided["budgets"]] == ["read", "words", "money"]
