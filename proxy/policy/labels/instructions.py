@@ -109,7 +109,6 @@ class _Read:
     unquoted: frozenset[int]  # without what is quoted or reported in a text about attacks
     orders: bool
     objects: bool
-    asks: bool  # an order put as one ("please", "TODO:"), whatever it is about
 
 
 class _Matcher:
@@ -158,8 +157,10 @@ def find_instructions(text: str) -> Iterator[Span]:
         else:
             at += 1
     for each in read:
-        if each.orders or each.asks or _is_quoted_instruction(each):
+        if each.orders or _is_quoted_instruction(each):
             yield Span(REQUEST, each.passage.start, each.passage.end)
+        else:
+            yield from _asked(each.passage)
 
 
 def _reading(passage: Passage) -> _Read:
@@ -173,8 +174,22 @@ def _reading(passage: Passage) -> _Read:
             unquoted = _matcher.features(_REPORTED.sub(" ", around))
     orders = _has_order(passage.raw)
     objects = orders or _OBJECT.search(passage.raw.encode("utf-8", "replace")) is not None
-    asks = _ASKED.search(passage.raw.encode("utf-8", "replace")) is not None
-    return _Read(passage, features, unquoted, orders, objects, asks)
+    return _Read(passage, features, unquoted, orders, objects)
+
+
+def _asked(passage: Passage) -> Iterator[Span]:
+    """Yields the sentences that put an order as one ("please", "TODO:"), whatever it is about."""
+    raw = passage.raw
+    data = raw.encode("utf-8", "replace")
+    moved = len(raw) != passage.end - passage.start  # unescaped, or cut: places are not the text's
+    for count, match in enumerate(_ASKED.finditer(data)):
+        if moved or count == _MAX_ORDERS:
+            yield Span(REQUEST, passage.start, passage.end)
+            return
+        start = len(data[: match.start()].decode("utf-8", "replace"))
+        end = _SENTENCE_END.search(raw, start, start + _REACH)
+        length = end.start() if end else min(start + _REACH, len(raw))
+        yield Span(REQUEST, passage.start + start, passage.start + length)
 
 
 def _has_order(raw: str) -> bool:
