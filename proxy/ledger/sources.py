@@ -11,9 +11,10 @@ rows as there are classes, not results, and a look-up costs the same after ten r
 thousand.
 
 Memory is bounded by the prints a family may have. When a new source does not fit, others go whole:
-results without labels first, the oldest first; then labelled results; what the user and the system
-said goes last. An agent that reads a great deal thus forgets stray values before it forgets a
-secret, or what its user asked for.
+results without labels first, the oldest first; then labelled results, then secrets; what the user and
+the system said goes last. An agent that reads a great deal thus forgets stray values before it
+forgets a secret, or what its user asked for. A page full of made-up keys may take a quarter at most;
+where a secret goes all the same, `has_forgotten_secrets` says so.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ SOURCES_DDL: tuple[str, ...] = (
     ) STRICT, WITHOUT ROWID""",
 )
 
+_SECRET = 2
+"""The rank of secrets: only what user and system said outlives them."""
+_LABELLED_SHARE = 4
 _CHUNK = 4_000  # prints a statement
 _COLUMNS = "id, speaker, tool, call_key, kinds, trusted, labels, at_ms"
 
@@ -61,6 +65,7 @@ class SqliteSources:
 
     def __init__(self, db: Connection) -> None:
         self._db = db
+        self._forgotten: set[str] = set()
 
     def has_source(self, family: str, digest: str) -> bool:
         """Tells whether a text is known by this digest."""
@@ -96,9 +101,15 @@ class SqliteSources:
         )
         if rows:
             return int(rows[0][0])
-        kept = list(dict.fromkeys(prints))[: max(most_prints, 0)]
+        own = list(dict.fromkeys(prints))
+        kept = own[: max(most_prints // _LABELLED_SHARE if source.labels else most_prints, 0)]
+        lost = len(kept) < len(own) and _rank(source) == _SECRET
         if stored + len(kept) > most_prints:
-            stored -= self._make_room(family_id, stored + len(kept) - most_prints)
+            freed, secrets = self._make_room(family_id, stored + len(kept) - most_prints)
+            stored -= freed
+            lost = lost or secrets
+        if lost:
+            self._forgotten.add(family)
         class_ = _class_of(source)
         self._db.run(
             "INSERT INTO sources (family, digest, rank, class, speaker, tool, call_key, kinds,"
@@ -152,6 +163,13 @@ class SqliteSources:
             for print_, ids_ in found.items()
         }
 
+    def has_forgotten_secrets(self, family: str) -> bool:
+        """Tells, once, whether a secret of this family had to make room."""
+        if family not in self._forgotten:
+            return False
+        self._forgotten.discard(family)
+        return True
+
     def drop_family(self, family: str) -> None:
         """Forgets all that a family has read."""
         ids = self._db.rows("SELECT id FROM source_families WHERE family = ?", (family,))
@@ -168,21 +186,23 @@ class SqliteSources:
             rows = self._db.rows(query, (family,))
         return int(rows[0][0]), int(rows[0][1])
 
-    def _make_room(self, family_id: int, needed: int) -> int:
-        """Drops whole sources until so many prints are free; returns how many became so."""
-        freed = 0
+    def _make_room(self, family_id: int, needed: int) -> tuple[int, bool]:
+        """Drops whole sources until so many prints are free; returns how many, and if secrets went."""
+        freed, secrets = 0, False
         while freed < needed:
             rows = self._db.rows(
-                "SELECT id, class, prints FROM sources WHERE family = ? ORDER BY rank, id LIMIT 64",
+                "SELECT id, class, prints, rank FROM sources WHERE family = ?"
+                " ORDER BY rank, id LIMIT 64",
                 (family_id,),
             )
             if not rows:
                 break
-            for source_id, class_, blob in rows:
+            for source_id, class_, blob, rank in rows:
                 if freed >= needed:
                     break
                 freed += self._drop(family_id, source_id, class_, blob)
-        return freed
+                secrets = secrets or rank == _SECRET
+        return freed, secrets
 
     def _drop(self, family_id: int, source_id: int, class_: int, blob: bytes) -> int:
         prints = struct.unpack(f"<{len(blob) // 8}q", blob)
@@ -216,7 +236,11 @@ def _chunks(numbers: Sequence[int]) -> Iterable[str]:
 def _rank(source: Source) -> int:
     """The order in which sources go, lowest first."""
     if source.speaker is not Speaker.RESULT:
-        return 2
+        return _SECRET + 1
+    if any(label.startswith("secret") for label in source.labels):
+        return _SECRET
+    if any("secret" in kind.split(".") for kind in source.kinds):
+        return _SECRET  # whatever it looks like: what a secret store has said
     return 1 if source.labels else 0
 
 

@@ -33,6 +33,10 @@ _COUNT_CALL = (
 class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals):
     """All reads and writes of `store.Transaction`."""
 
+    def __init__(self, db: Connection) -> None:
+        SqliteAccount.__init__(self, db)
+        SqliteSources.__init__(self, db)
+
     def state_key(self, name: str) -> bytes:
         self._db.run(
             "INSERT OR IGNORE INTO state_keys VALUES (?, ?)", (name, secrets.token_bytes(32))
@@ -196,7 +200,7 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
         if parent is not None and self._db.rows(
             "SELECT 1 FROM sessions WHERE parent = ? LIMIT 1", (identity.session,)
         ):
-            parent = None  # it is a root already: its family's past must not move under another name
+            parent = None  # a root already: its family's past must not move under another name
         self._db.run(
             "INSERT INTO sessions (id, agent, trust, parent, first_seen_ms, last_seen_ms)"
             " VALUES (?, ?, ?, ?, ?, ?)",

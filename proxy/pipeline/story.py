@@ -25,7 +25,7 @@ from proxy.ledger.store import (
 from proxy.model import Call, Identity, Json, Origin, Source, Speaker, ToolResult, derived_id
 from proxy.pipeline.reading import Reader, ReadText
 from proxy.policy.chains import UNREAD
-from proxy.policy.facts import NOTHING_IN_FORCE, Evidence, InForce, Position, Seen
+from proxy.policy.facts import FORGOTTEN, NOTHING_IN_FORCE, Evidence, InForce, Position, Seen
 from proxy.policy.origins.origin import origin_of
 from proxy.policy.origins.prints import Printer
 from proxy.policy.origins.trail import Trail
@@ -246,7 +246,8 @@ class Story:
         self._keep(tx, family, base, read, digest)
         story = tx.story(family)
         _note(story.tools, tool, now_ms)
-        for label in (*worth.labels, *read.labels):
+        forgotten = (FORGOTTEN,) if tx.has_forgotten_secrets(family) else ()
+        for label in (*worth.labels, *read.labels, *forgotten):
             _note(story.labels, label, now_ms)
         if not worth.trusted or any(not stretch.trusted for stretch in worth.stretches):
             story.untrusted_ms = now_ms

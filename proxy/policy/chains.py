@@ -24,7 +24,7 @@ from proxy.model import Effect, Json, Origin, Reason, Source, Verdict
 from proxy.policy import schema
 from proxy.policy.budgets import VERDICTS
 from proxy.policy.cel import GATE, Expression, ExpressionFault, Scope
-from proxy.policy.facts import Facts, Position
+from proxy.policy.facts import FORGOTTEN, Facts, Position
 from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.site import Site
 
@@ -51,6 +51,9 @@ class Step:
 
     def has_label(self, label: str) -> bool:
         return any(fnmatchcase(label, pattern) for pattern in self.labels)
+
+    def speaks_of_secrets(self) -> bool:
+        return self.has_label(FORGOTTEN) or any("secret" in kind for kind in self.kinds)
 
     def is_from(self, source: Source) -> bool:
         """Whether a source is a result that this step speaks of."""
@@ -210,7 +213,9 @@ class _Walk:
             if UNREAD in origin.labels:
                 return True
             sources = (*origin.sources, *self._facts.trailing(one.tool, one.data))
-            return any(self._is_from_first(source, since_ms) for source in sources)
+            if any(self._is_from_first(source, since_ms) for source in sources):
+                return True
+            return self._may_be_forgotten(since_ms) and _is_unexplained(origin)
         return self._was_read(chain.steps[0], before) and _is_unexplained(origin)
 
     def _is_from_first(self, source: Source, since_ms: int) -> bool:
@@ -222,6 +227,11 @@ class _Walk:
         if not self._chain.steps[0].is_from(source) or source.at_ms <= since_ms:
             return False
         return self._in_window(source.at_ms)
+
+    def _may_be_forgotten(self, since_ms: int) -> bool:
+        """Whether a secret had to make room: then anything nobody has said may be it."""
+        first = self._chain.steps[0]
+        return first.speaks_of_secrets() and self._facts.label_ms(FORGOTTEN) > since_ms
 
     def _was_read(self, step: Step, before: Position) -> bool:
         if step.labels:

@@ -15,6 +15,9 @@ from typing import Protocol
 
 from proxy.model import Json, Origin, Side, Source, Verdict
 
+FORGOTTEN = "secret.forgotten"
+"""The label of a family that has read more than is kept, so that a secret had to make room."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from proxy.identity import Claims, identify
-from proxy.model import Identity, Verdict
+from proxy.model import Identity
 from tests.evasion.conftest import ALLOW, BLOCK, HOLD, KEY, KEY_FILE, MakeRogue, Rogue, who
 
 RULES = """
