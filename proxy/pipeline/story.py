@@ -25,7 +25,7 @@ from proxy.ledger.store import (
 from proxy.model import Call, Identity, Json, Origin, Source, Speaker, ToolResult, derived_id
 from proxy.pipeline.reading import Reader, ReadText
 from proxy.policy.chains import UNREAD
-from proxy.policy.facts import FORGOTTEN, NOTHING_IN_FORCE, Evidence, InForce, Position, Seen
+from proxy.policy.facts import FORGOTTEN, NOTHING_IN_FORCE, Evidence, Hints, InForce, Position, Seen
 from proxy.policy.origins.origin import origin_of
 from proxy.policy.origins.prints import Printer
 from proxy.policy.origins.trail import Trail
@@ -140,6 +140,15 @@ class StoryFacts:
             json_or_none(found.text),
             found.at_ms,
         )
+
+    def hints(self, server: str, tool: str) -> Hints:
+        pinned = self._tx.tool_pins(server).get(tool)
+        document = json_or_none(pinned[1].decode("utf-8", "replace")) if pinned else None
+        said = document.get("annotations") if isinstance(document, dict) else None
+        if not isinstance(said, dict):
+            return Hints()
+        stated = (said.get(f"{name}Hint") for name in ("readOnly", "destructive", "openWorld"))
+        return Hints(*(word if isinstance(word, bool) else None for word in stated))
 
     def scope(self, per: str) -> str:
         """Returns the key of who a chain or a checkpoint belongs to."""

@@ -56,6 +56,15 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What an MCP server says of a tool of its own, where it says so; hints, for it may lie."""
+
+    read_only: bool | None = None
+    destructive: bool | None = None
+    open_world: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
     """What signals have set in force for this call: the strictest of each."""
 
@@ -105,6 +114,9 @@ class Facts(Protocol):
     def evidence(self, kinds: Sequence[str], target: str | None) -> Evidence | None:
         """The newest result of an effect of one of these kinds on this target."""
 
+    def hints(self, server: str, tool: str) -> Hints:
+        """What the server's pinned definition of a tool says of it."""
+
 
 class NoFacts:
     """The past of a session that has none: tests of rules by themselves, and `rules check`."""
@@ -136,6 +148,9 @@ class NoFacts:
 
     def evidence(self, kinds: Sequence[str], target: str | None) -> Evidence | None:
         return None
+
+    def hints(self, server: str, tool: str) -> Hints:
+        return Hints()
 
 
 NO_FACTS: Facts = NoFacts()

@@ -14,6 +14,7 @@ from proxy.model import Effect, Reason, Reversibility, Verdict
 from proxy.policy.amounts import AmountFault, read_target
 from proxy.policy.cel import Scope
 from proxy.policy.effects import CompiledEffect, Produced
+from proxy.policy.facts import Hints
 from proxy.policy.guess.aim import Aim
 from proxy.policy.guess.arguments import (
     MAX_TARGETS,
@@ -79,7 +80,9 @@ class GuessReader:
         lexicon = self.lexicon
         args = scope["args"]
         arguments = read_arguments(args, lexicon)
-        named = understood(lexicon, scope["tool"], arguments)
+        server: str = scope["server"]
+        hints = scope.facts.hints(server, scope["tool"]) if server and scope.facts else Hints()
+        named = _hinted(understood(lexicon, scope["tool"], arguments), hints)
         if named.act == "none":
             return []
         fetches = named.act == "read"
@@ -93,7 +96,11 @@ class GuessReader:
         if fetches and not found:
             return []
         outbound = lexicon.outbound(named.act) or (
-            not fetches and any(lexicon.carries_out(value.role) for value in arguments.values)
+            not fetches
+            and (
+                hints.open_world is True
+                or any(lexicon.carries_out(value.role) for value in arguments.values)
+            )
         )
         act = "fetch" if fetches else named.act
         kind, undone = lexicon.kind(act, named.domain), lexicon.reversibility(act)
@@ -133,6 +140,16 @@ class GuessReader:
             self.site.file,
             self.site.line,
         )
+
+
+def _hinted(named: Named, hints: Hints) -> Named:
+    """Takes what the tool's own server says of it, where that makes the reading stricter."""
+    act = named.act
+    if hints.read_only is False and act in ("read", "none"):
+        act = "unknown"
+    if hints.destructive is True and act in ("read", "none", "write", "unknown", "order"):
+        act = "destroy"
+    return named if act == named.act else replace(named, act=act)
 
 
 def understood(lexicon: Lexicon, tool: str, arguments: Arguments) -> Named:
