@@ -31,6 +31,8 @@ _BY_ACT = {
     "exec": "exec",
 }
 UNKNOWN_KIND = "unknown.act"
+_OF_KNOWN = {"write": "file", "exec": "exec"}
+"""What tools that are known by the whole name write and run."""
 _SHORTEST = 3  # letters of a word that is cut out of another
 _USER_WORD = re.compile(r"[a-z][a-z-]+")
 _TOKEN = re.compile(r"[a-z]{3,}|[0-9]{3,}")
@@ -38,6 +40,8 @@ _HOST = re.compile(
     r"(?:https?://|www\.)[^\s\"'<>,)]+"
     r"|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|io|gov|dev|co|de|fr|es|eu|ai|app|info)\b"
 )
+_TELLING = re.compile(r"[a-z]{4,}|[0-9]{3,}")
+_LAST_LABEL = re.compile(r"^((?:[^/?#\s]*@)?[\w.-]*\w)\.[a-z]{2,24}(?=$|[/?#:])")
 _SCHEME = re.compile(r"^[a-z]+://")
 
 
@@ -158,7 +162,7 @@ class Lexicon:
         act = known or act
         understood = act is not None
         act = act or "unknown"
-        domain = self._domain(words)
+        domain = _OF_KNOWN.get(known or "") or self._domain(words)
         if act == "send" and domain == "money":
             act = "pay"
         domain = domain or _BY_ACT.get(act, "record")
@@ -279,7 +283,7 @@ class Lexicon:
             for known in said.hosts:
                 if host == known or host.endswith("." + known) or known.endswith("." + host):
                     return True
-        for word in re.findall(r"[a-z]{4,}|[0-9]{3,}", plain):
+        for word in _TELLING.findall(_LAST_LABEL.sub(r"\1", plain)):
             if word not in self._weak and (word in said.tokens or stem(word) in said.words):
                 return True
         return False
