@@ -298,6 +298,7 @@ class Hold:
     decided_at_ms: int | None = None
     decided_by: str | None = None
     reason: str | None = None  # the human's words
+    namespace: str | None = None  # the call's: a tool of this name on another server is another
 
 
 class EntryState(StrEnum):

@@ -142,6 +142,11 @@ def entry_from(row: tuple[Any, ...]) -> Entry:
         raise LedgerError(f"entry {id_}: a stored column does not read back") from error
 
 
+def hold_name(name: str, namespace: str | None) -> str:
+    """Returns the name under which an open hold is found again."""
+    return name if namespace is None else f"{namespace}\x1f{name}"
+
+
 def hold_documents(hold: Hold) -> tuple[bytes, bytes]:
     """Returns the hold without its arguments, and the arguments, as JSON.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from proxy.errors import LedgerError
 from proxy.ledger.account import SqliteAccount
 from proxy.ledger.connection import Connection
-from proxy.ledger.rows import hold_documents, hold_from
+from proxy.ledger.rows import hold_documents, hold_from, hold_name
 from proxy.ledger.signals import SqliteSignals
 from proxy.ledger.sources import SqliteSources
 from proxy.ledger.store import Credential, PastDecision, SessionSummary
@@ -87,7 +87,7 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
                 hold.id,
                 hold.state.value,
                 hold.session,
-                hold.name,
+                hold_name(hold.name, hold.namespace),
                 hold.args_sha256,
                 hold.expires_at_ms,
                 *hold_documents(hold),
@@ -113,13 +113,19 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
         )
 
     def open_hold_for(
-        self, *, session: str, name: str, args_sha256: str, now_ms: int
+        self,
+        *,
+        session: str,
+        name: str,
+        args_sha256: str,
+        now_ms: int,
+        namespace: str | None = None,
     ) -> Hold | None:
         return self._first_hold(
             "WHERE session = ? AND args_sha256 = ? AND name = ? AND expires_at_ms > ?"
             " AND state IN ('pending', 'approved') ORDER BY state = 'approved' DESC, seq DESC"
             " LIMIT 1",
-            (session, args_sha256, name, now_ms),
+            (session, args_sha256, hold_name(name, namespace), now_ms),
         )
 
     def due_holds(self, now_ms: int) -> tuple[Hold, ...]:

@@ -95,6 +95,8 @@ class StoryDocument:
     calls: int = 0
     recent: list[tuple[str, int, bool | None]] = field(default_factory=list)
     """The newest calls: (digest of tool and arguments, when, whether its result was an error)."""
+    told: list[str] = field(default_factory=list)
+    """Digests of texts and lines in the arguments of the newest calls: a model's words, not a user's."""
     trail: str = ""  # how far pieces of a secret have left (`origins.Trail`)
 
 
@@ -251,7 +253,13 @@ class Transaction(Protocol):
         """Holds in these states (all when empty), newest first."""
 
     def open_hold_for(
-        self, *, session: str, name: str, args_sha256: str, now_ms: int
+        self,
+        *,
+        session: str,
+        name: str,
+        args_sha256: str,
+        now_ms: int,
+        namespace: str | None = None,
     ) -> Hold | None:
         """The unexpired pending or approved hold of this very call; approved before pending."""
 
@@ -281,6 +289,9 @@ class Transaction(Protocol):
 
     def family_of(self, session: str, parent: str | None) -> str:
         """The session at the root: a sub-session's story is its parent's."""
+
+    def is_run(self, session: str) -> bool:
+        """Whether a credential was minted for a session of this name."""
 
     def parent_of(self, session: str) -> str | None:
         """The session that started this one, as it was first seen."""

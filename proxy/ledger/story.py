@@ -85,6 +85,10 @@ class SqliteStory:
             at = self.parent_of(at)
         return tuple(found)
 
+    def is_run(self, session: str) -> bool:
+        query = "SELECT 1 FROM credentials WHERE session = ? LIMIT 1"
+        return bool(self._db.rows(query, (session,)))
+
     def parent_of(self, session: str) -> str | None:
         rows = self._db.rows("SELECT parent FROM sessions WHERE id = ?", (session,))
         return rows[0][0] if rows else None

@@ -180,6 +180,9 @@ class Judge:
             # This very call is held already, or its hold has ended: the hold's state is the answer.
             verdict = Verdict.HOLD if hold.state is HoldState.PENDING else Verdict.BLOCK
             return Decision(verdict, case.call, hold.reasons, hold.budgets, hold, repeated=True)
+        if hold is not None and hold.state is HoldState.APPROVED and not _was_shown(hold, case):
+            self._expire(replace(hold, expires_at_ms=now_ms), tx, emit, now_ms)
+            hold = None
         return self._weigh(case, tx, emit, now_ms, hold, before=past)
 
     def _weigh(
@@ -343,6 +346,7 @@ class Judge:
             name=case.call.name,
             args_sha256=case.call.args_sha256,
             now_ms=now_ms,
+            namespace=case.call.namespace,
         )
         # A session's name can be claimed; an answer given for one agent serves no other.
         return hold if hold is not None and hold.agent == case.identity.agent else None
@@ -372,6 +376,7 @@ class Judge:
             rules_digest=case.rules_digest,
             created_at_ms=now_ms,
             expires_at_ms=now_ms + int(self._settings.hold_expiry_s * 1000),
+            namespace=call.namespace,
         )
 
     def _expire(self, hold: Hold, tx: Transaction, emit: Emit, now_ms: int) -> Hold:
@@ -415,6 +420,12 @@ class Judge:
 
 
 _OPEN = (HoldState.PENDING, HoldState.APPROVED)
+
+
+def _was_shown(hold: Hold, case: _Case) -> bool:
+    """Whether a human was told of every rule that holds this call now; what came since is asked anew."""
+    shown = {reason.rule for reason in hold.reasons}
+    return all(r.rule in shown for r in case.assessment.reasons if r.verdict is Verdict.HOLD)
 
 
 def _drift_reason(entry: Entry) -> Reason:

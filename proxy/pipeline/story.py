@@ -6,7 +6,8 @@ user and system say. `StoryFacts` answers the rules' questions from the same row
 searched for data classes before the transaction, because that is the slow part (`reading.py`).
 
 What a sub-agent is told counts as nobody's word: its "user" is another model. Where a value came from is
-then found in the results that the family has seen.
+then found in the results that the family has seen. Some clients run sub-agents under their own session's
+name; their prompt was the argument of a call before (`told.py`).
 """
 
 from __future__ import annotations
@@ -22,8 +23,20 @@ from proxy.ledger.store import (
     StoryDocument,
     Transaction,
 )
-from proxy.model import Call, Identity, Json, Origin, Source, Speaker, ToolResult, derived_id
+from proxy.model import (
+    Call,
+    Identity,
+    Json,
+    Origin,
+    Side,
+    Source,
+    Speaker,
+    ToolResult,
+    Trust,
+    derived_id,
+)
 from proxy.pipeline.reading import Reader, ReadText
+from proxy.pipeline.told import MOST_TOLD, told_in, without_told
 from proxy.policy.chains import UNREAD
 from proxy.policy.facts import FORGOTTEN, NOTHING_IN_FORCE, Evidence, Hints, InForce, Position, Seen
 from proxy.policy.origins.origin import origin_of
@@ -215,6 +228,8 @@ class Story:
         story.calls += 1
         if facts.trail is not None:
             story.trail = facts.trail.write()
+        if call.side is Side.MODEL:
+            story.told = list(dict.fromkeys((*story.told, *told_in(call.arguments))))[-MOST_TOLD:]
         for kind, _ in effects:
             _note(story.kinds, kind, now_ms)
         tx.put_story(facts.family, story)
@@ -292,6 +307,8 @@ class Story:
         family = tx.family_of(identity.session, identity.parent)
         if family != identity.session:
             return
+        if identity.session_trust is not Trust.CREDENTIAL and tx.is_run(family):
+            return  # who only names a run in a header does not speak for its user
         story = tx.story(family)
         changed = False
         for speaker, text, read in texts:
@@ -299,6 +316,8 @@ class Story:
                 continue
             changed = True
             story.user_seen = [*story.user_seen, read.digest][-_MESSAGES:]
+            if speaker is Speaker.USER and (own := without_told(text, story.told)) != text:
+                text, read = own, self._reader.read_now(own, speaker)
             if speaker is Speaker.USER:
                 shown = redact_text(text[:_USER_CHARS]).lower()
                 story.user_text = f"{story.user_text}\n{shown}".strip()[-_USER_CHARS:]
