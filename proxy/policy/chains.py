@@ -16,6 +16,7 @@ A step may also be `{label: …}`: a result with this data class was observed, w
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -129,7 +130,7 @@ class _Walk:
         kind = one.effect.kind
         if not chain.concerns(kind):
             return
-        key = one.effect.target or "" if chain.same_target else ""
+        key = _key(one.effect.target or "") if chain.same_target else ""
         state = self._state(key)
         if chain.clears(kind):
             state.clear()
@@ -247,6 +248,12 @@ class _Walk:
         how = {"observed": " The data itself came back.", "possible": "", "order": ""}[chain.flow]
         text = f"{chain.message} ({said}{how})" if chain.message else said + how
         self.reasons.append(Reason(chain.name, text, chain.verdict, chain.file, chain.line))
+
+
+def _key(target: str) -> str:
+    """Returns a target as chains compare it: case, spaces and invisible letters make no other one."""
+    plain = "".join(c for c in target if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", plain).casefold().strip()
 
 
 def _is_unexplained(origin: Origin) -> bool:
