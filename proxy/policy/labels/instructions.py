@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import re2
 
+from proxy.policy.labels.feature import VERBS
 from proxy.policy.labels.passages import Passage, passages
 from proxy.policy.labels.phrases import FEATURES, MENTIONS, THRESHOLD
 from proxy.policy.labels.span import Span
@@ -29,26 +30,13 @@ _MAX_TAIL = 3  # passages that belong to an instruction by what they name
 _HIDDEN_WEIGHT = 3
 _REQUEST_WEIGHT = 2
 
-_VERBS = (
-    "send|transfer|e-?mail|forward|delete|upload|post|pay|wire|buy|purchase|order|"
-    "download|install|run|execute"
-    "|visit|open|click|share|invite|grant|give|create|change|update|reset|remove|"
-    "publish|reply|call|invoke|use"
-    "|fetch|make|add|book|reserve|schedule|set|write|submit|push|merge|commit|clone|"
-    "curl|wget|copy|move|read"
-    "|withdraw|refund|cancel|approve|accept|sign|register|enter|provide|go to|navigate|"
-    "search|access|message|tell"
-    "|notify|ask|contact|append|insert|store|save|append|disable|enable|revoke|export|"
-    "star|follow|subscribe|review|pass|paste|attach|reveal|"
-    "activate|approve|recommend"
-)
 _ORDER = re2.compile(
     (
         "(?i)(?:^|[\\n>*\u2022(\\]|-] *|[.!?:;,]\\s+|\\b(?:please|kindly|must|should|"
         "need to|have to|needs to|can you|could you|would you|will you"
         "|just|but|or|then|and|also|first|now|immediately|you to|sure to|sure you|"
-        "important to|required to|help me|help me to|asap|by|me to|urgently) )"
-        f"(?:{_VERBS})\\s+[^\\s:=]"
+        "important to|required to|do|instead|help me|help me to|asap|by|me to|urgently) )"
+        f"(?:{VERBS})\\s+[^\\s:=]"
         "|(?:^|[\\n.!?:;,] *|\\b(?:bitte|und|dann) )(?:senden?|sende|schicken?|schick|"
         "\u00fcberweisen?|\u00fcberweise|l\u00f6schen?|leiten?|\u00f6ffnen?|klicken?|"
         "laden|installieren?)\\s"
@@ -82,7 +70,7 @@ _ASKED = re2.compile(
         "make sure (?:to|you)|remember to|be sure to|don't forget to|"
         "(?:could|would|will|can) you|(?:i|we) need you to)[, ]+"
         "(?:please |immediately |also |now |then |help me to )*|\\btodo\\b ?:? *)"
-        f"(?:{_VERBS})\\b"
+        f"(?:{VERBS})\\b"
     ).encode()
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n\s*\n|</|[。\uff01\uff1f]")

@@ -5,7 +5,15 @@ What belongs here: features of `phrases`, by this aspect.
 
 from __future__ import annotations
 
-from proxy.policy.labels.feature import AGENT, MODEL, Feature
+from proxy.policy.labels.feature import AGENT, MODEL, MORE_VERBS, VERBS, Feature
+
+_ROLE = r"(?:system|developer|admin(?:istrator)?|root|operator|assistant)"
+_NOTICE = r"[ _-]?(?:message|prompt|instruction|note|notice|override|command|alert|order)s?"
+_BIDS = (
+    r"(?:(?:please|kindly|now|first|also|immediately|urgent(?:ly)?|important|you (?:must|should|"
+    rf"need to|have to|are to|will)|make sure (?:to|you)|do|go and) ?[,:!]? ?){{0,4}}"
+    rf"(?:{VERBS}|{MORE_VERBS})\b"
+)
 
 SPEAKERS: tuple[Feature, ...] = (
     Feature("addressed", 5, (
@@ -195,6 +203,12 @@ SPEAKERS: tuple[Feature, ...] = (
             r"request|question|summary|answer)?(?: is| has been)? ?(?:complete|completed|"
             r"done|finished|solved)\b",
         r"\bthought ?: [^\n]{3,200} action ?: |\baction ?: [\w.-]{3,40},? action input ?:",
+    ), directed=True),
+    # A role made up in brackets behind signs, and an order in its voice.
+    Feature("role-orders", 6, (
+        r"(?:#{2,}|\*{2,}|={2,}|-{3,}|>{2,}|\${2,}|~{2,}|\|) ?[(\[{<] ?"
+            + _ROLE + "(?:" + _NOTICE + r")? ?[)\]}>][ :.,\x{2014}-]*" + _BIDS,
+        r"(?:^|[.!?>] ?)[(\[{] ?" + _ROLE + _NOTICE + r" ?[)\]}] ?[:\x{2014}-]* ?" + _BIDS,
     ), directed=True),
     Feature("message-object", 2, (
         r"\{ ?\"?role\"? ?: ?\"(?:system|user|assistant)\" ?, ?\"?content",

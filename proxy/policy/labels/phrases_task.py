@@ -9,13 +9,15 @@ from proxy.policy.labels.feature import Feature
 
 _PREV = (
     r"(?:previous(?:ly given)?|prior|above|earlier|preceding|former|past|original|initial|"
-    r"existing|current|other|foregoing|system)"
+    r"existing|current|other|foregoing|system|p[er]{1,2}v[iou]{1,4}s)"
 )
 _RULES = (
     r"(?:instructions?|prompts?|rules?|tasks?|guidelines?|guidance|directions?|"
     r"directives?|contexts?|commands?|orders?|requests?|"
     r"constraints?|restrictions?|messages?|queries|query|goals?|objectives?|policies|"
     r"safety|text|input|conversation|system prompt|"
+    # Letters too many, too few or swapped: "iunstructions", "intructions", "insturctions".
+    r"i[a-z]{0,2}n[a-z]{0,2}t[a-z]{0,2}u[a-z]{0,2}tions?|"
     r"you(?:'ve| have| were)? (?:been )?(?:told|said|given|asked))"
 )
 _DROP = (
@@ -40,7 +42,7 @@ TASK: tuple[Feature, ...] = (
             r"user's|entire|whole|and|completely) ?){0,4}"
             + _PREV + r" ?(?:(?:and|or|set of|user|system|safety|security|given) ?){0,3}" + _RULES,
         _DROP + r" ?(?:(?:all|any|of|the) ?){0,3}my ?"
-            + _PREV + r" ?(?:instructions?|prompts?|tasks?|rules|guidelines|directives?)",
+            + _PREV + r" ?(?:i[a-z]{0,2}n[a-z]{0,2}t[a-z]{0,2}u[a-z]{0,2}tions?|prompts?|tasks?|rules|guidelines|directives?)",
         _DROP + r" ?(?:(?:all|any|every|of|the|your|my) ?){1,3}(?:instructions|prompt|"
             r"system prompt|guidelines|programming|training|guardrails|safety (?:rules|"
             r"guidelines|policy|policies)|(?:developer|system)(?:'s)? (?:message|"
