@@ -26,7 +26,7 @@ _NOBODY = Origin()
 class _Element:
     """One target, and where it came from."""
 
-    known: bool = False  # from anywhere
+    telling: bool = False  # its origin can be told, or that it has none
     said: bool = False  # the user's, or for addresses and the like the system prompt's
     pointed_at: bool = False
     foreign: bool = False
@@ -61,7 +61,7 @@ class Acts:
         if aim is not None:
             named, fetches, outbound = aim.named, aim.fetches, aim.outbound
             element = self._element(aim.element, aim.place)
-            if not element.said and not element.known and any(self._is_said(o) for o in aim.beside):
+            if not element.telling and any(map(self._is_said, aim.beside)):
                 element = replace(element, said=True)  # "Bo", whom nobody can tell from a word
         elif effect is not None:
             named = lexicon.of_kind(effect.kind)
@@ -160,8 +160,9 @@ class Acts:
         # Of an address or a URL each part counts; of words, that some of them were a stranger's does not.
         strange = origin.untrusted and (exact or not origin.user)
         return _Element(
-            known=origin.user or origin.system or origin.result,
-            said=user and not origin.untrusted,
+            telling=origin.user or origin.system or origin.result or origin.model,
+            # An address whose half the user said is not what the user said.
+            said=user and not origin.untrusted and not (exact and origin.model),
             pointed_at=pointed,
             foreign=strange and not pointed,
             place=_name(place),

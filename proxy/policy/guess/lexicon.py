@@ -87,7 +87,9 @@ class Lexicon:
         self._reversibility = part.reversibility or {}
         self._kinds = part.kinds or {}
         self._acts_of_kinds = sorted(
-            (part.acts_of_kinds or {}).items(), key=lambda item: len(item[0]), reverse=True
+            (part.acts_of_kinds or {}).items(),
+            key=lambda item: (len(item[0]), item[0][0] == "*"),
+            reverse=True,
         )
         self._shared = _set(part.shared)
         self._handover = _set(part.handover)
@@ -147,7 +149,7 @@ class Lexicon:
     # --- names -----------------------------------------------------------------------------------
     def _named(self, name: str) -> Named:
         words = tuple(piece for word in words_of(name) for piece in self._cut(word))
-        act, verb = self._verb(words)
+        act, verb, at = self._verb(words)
         later = words[1:]
         if act == "open":
             looks = not later or any(found_in(w, self._opened) for w in later)
@@ -162,7 +164,7 @@ class Lexicon:
         act = known or act
         understood = act is not None
         act = act or "unknown"
-        domain = _OF_KNOWN.get(known or "") or self._domain(words)
+        domain = _OF_KNOWN.get(known or "") or self._domain(words, at)
         if act == "send" and domain == "money":
             act = "pay"
         domain = domain or _BY_ACT.get(act, "record")
@@ -177,25 +179,34 @@ class Lexicon:
         strange = any(found_in(w, self._strangers) for w in words)
         return Named(act, domain, words, own and not strange, understood)
 
-    def _verb(self, words: tuple[str, ...]) -> tuple[str | None, str]:
-        """Returns the first acting word: a noun that is also a verb ("email") acts only in front."""
-        second: str | None = None
+    def _verb(self, words: tuple[str, ...]) -> tuple[str | None, str, int]:
+        """Returns the act, its word and where that stands. It is the first acting word: a noun that is also a verb ("email") acts only in front.
+
+        A word that grants goes before one that only changes: a lock's `unlock_door`.
+        """
+        nouns: list[tuple[str, int]] = []
+        verbs: list[tuple[str, int]] = []
         for at, word in enumerate(words):
             verb = found_in(word, self._acts)
-            if verb is None:
-                continue
-            if at == 0 or found_in(word, self._domains) is None:
-                return self._acts[verb], verb
-            second = second or verb
-        return (self._acts[second], second) if second is not None else (None, "")
+            if verb is not None:
+                noun = at > 0 and found_in(word, self._domains) is not None
+                (nouns if noun else verbs).append((verb, at))
+        found = verbs or nouns
+        if not found:
+            return (None, "", -1)
+        verb, at = found[0]
+        if self._acts[verb] == "write":
+            verb, at = next((v for v in verbs if self._acts[v[0]] == "grant"), (verb, at))
+        return (self._acts[verb], verb, at)
 
-    def _domain(self, words: tuple[str, ...]) -> str | None:
+    def _domain(self, words: tuple[str, ...], verb_at: int) -> str | None:
+        """Returns what a name is about: its first noun, identity before all; a verb in front is none."""
         found: str | None = None
         for at, word in enumerate(words):
             noun = found_in(word, self._domains)
-            if noun is None or (at == 0 and len(words) > 1):
+            if noun is None or (at == verb_at == 0 and len(words) > 1):
                 continue
-            if self._domains[noun] == "identity" and at > 0:
+            if self._domains[noun] == "identity":
                 return "identity"
             found = found or self._domains[noun]
         return found
@@ -258,8 +269,9 @@ class Lexicon:
         """Tells whether the user's words ask for what a tool does: by its name, or its domain."""
         for word in named.words:
             verb = found_in(word, self._acts)
-            if len(word) < _SHORTEST or (verb is not None and self._acts[verb] == "read"):
-                continue
+            does = self._acts[verb] if verb is not None else ""
+            if len(word) < _SHORTEST or does == "read" or (does == "send" and named.act == "pay"):
+                continue  # who asks for a mail to be sent asks for no money to be
             telling = word not in self._common if verb is not None else self._is_telling(word)
             if telling and said.words.intersection(forms(word)):
                 return True
