@@ -50,6 +50,8 @@ _HEX = re.compile(r"[0-9a-fA-F]+", re.ASCII)
 _DEEPEST = 40
 _LONGEST_LABEL = 32
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+"""Headers by which a server takes another method than the request's."""
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _SECRET_HEADERS = re.compile(
     r"authorization|proxy-authorization|cookie|x-api-key|api-key|apikey|x-auth.*|x-.*-token|.*-token"
@@ -76,7 +78,7 @@ class Request:
     header_names: tuple[str, ...] = ()
     has_credentials: bool = False
     sends: bool = False
-    writes: bool = False  # its method is not GET, HEAD or OPTIONS
+    writes: bool = False  # its method is not GET, HEAD or OPTIONS, or a header overrides it
     private: bool = False
     metadata: bool = False
     why: tuple[str, ...] = ()
@@ -122,7 +124,7 @@ def read_request(
     body_bytes = _size(body)
     verb = _method(method, body_bytes, why)
     names, secret = _headers(headers, why)
-    writes = verb not in _READING
+    writes = verb not in _READING or not _OVERRIDES.isdisjoint(names)
     if at is None:
         return Request(
             method=verb,

@@ -31,8 +31,9 @@ _ESCAPES = MYSQL | {
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]|\r(?!\n)|[\ud800-\udfff]")
 _JINJA = re.compile(r"\{[{%#]")
 _UNICODE_NAME = re.compile(r"(?<![\w$])[uU]&[\"']")
-_VERSIONED = re.compile(r"/\*M?!")
-_VERSION = re.compile(r"M?![0-9]{0,6}")
+_VERSIONED = re.compile(r"/\*M?!([0-9]{5,6})?")
+_VERSION = re.compile(r"M?!([0-9]{5,6})?")
+_MOST_VERSIONS = 6
 
 
 class Unreadable(ValueError):
@@ -68,9 +69,14 @@ def readings(text: str, dialect: str) -> tuple[Reading, ...]:
     made = [Reading(text)]
     if dialect in MYSQL:
         if _VERSIONED.search(text) or "--" in text:
-            expanded = _plain(text, dialect, escapes=True, keep=True)
-            if expanded is not None:
-                made.append(Reading(expanded))
+            versions = sorted({int(mark[1] or 0) for mark in _VERSIONED.finditer(text)})
+            if len(versions) > _MOST_VERSIONS:
+                raise Unreadable("code for many versions of MySQL")
+            # A server runs what is meant for its version and older ones: which it is nobody knows.
+            for newest in versions or [0]:
+                expanded = _plain(text, dialect, escapes=True, keep=True, newest=newest)
+                if expanded is not None:
+                    made.append(Reading(expanded, sure=len(versions) < 2))
         if _has_escaped_quote(text):
             other = _plain(text, dialect, escapes=False, keep=True)
             if other is not None:
@@ -103,8 +109,12 @@ def _odd(char: str) -> bool:
     return kind[0] in "ZCP" or unicodedata.normalize("NFKC", char)[:1] < "\x80"
 
 
-def _plain(text: str, dialect: str, *, escapes: bool, keep: bool = False) -> str | None:
+def _plain(
+    text: str, dialect: str, *, escapes: bool, keep: bool = False, newest: int = 999_999
+) -> str | None:
     """Returns the code alone: strings emptied (or, with `keep`, written without any doubt), comments gone.
+
+    `newest`: MySQL's code for later versions than this is a comment.
 
     None: a string or comment has no end.
 
@@ -122,7 +132,8 @@ def _plain(text: str, dialect: str, *, escapes: bool, keep: bool = False) -> str
         piece, kind, at = found[0], found.lastgroup, found.end()
         if kind == "block":
             inside = piece[2:-2]
-            if dialect in MYSQL and (mark := _VERSION.match(inside)):
+            mark = _VERSION.match(inside) if dialect in MYSQL else None
+            if mark is not None and int(mark[1] or 0) <= newest:
                 # MySQL goes on reading code behind the mark, up to a `*/` outside of strings.
                 at = found.start() + 2 + mark.end()
                 versioned += 1

@@ -110,7 +110,11 @@ def _read(text: str, dialect: str) -> tuple[Statement, ...]:
         return first.statements
     found = [first, *(_in_dialect(text, tried) for tried in _TRIED[1:])]
     whole = [one for one in found if not one.broken]
-    return _union(one.statements for one in (whole or found[:1]))
+    if not whole:
+        return found[0].statements
+    # A database may run the statements ahead of what it cannot read.
+    ahead = (tuple(s for s in one.statements if not s.opaque) for one in found if one.broken)
+    return _union((*(one.statements for one in whole), *ahead))
 
 
 def _same_in_all(text: str, statements: tuple[Statement, ...]) -> bool:
