@@ -33,6 +33,7 @@ _BY_ACT = {
 UNKNOWN_KIND = "unknown.act"
 _OF_KNOWN = {"write": "file", "exec": "exec"}
 """What tools that are known by the whole name write and run."""
+_BEHIND = re.compile(r"call|[0-9]{6,8}")
 _SHORTEST = 3  # letters of a word that is cut out of another
 _USER_WORD = re.compile(r"[a-z][a-z-]+")
 _TOKEN = re.compile(r"[a-z]{3,}|[0-9]{3,}")
@@ -160,7 +161,10 @@ class Lexicon:
             act = "grant"
         if self._people & set(words) or {"agents", "transfer"} <= set(words):
             act = "none"
-        known = self._names.get("".join(words_of(name)))
+        whole = words_of(name)
+        if len(whole) > 1 and _BEHIND.fullmatch(whole[-1]):
+            whole = whole[:-1]
+        known = self._names.get("".join(whole))
         act = known or act
         understood = act is not None
         act = act or "unknown"

@@ -162,6 +162,10 @@ MISLEADING = {
     "envoyer_courriel": ("send", "message"),
     "borrar_archivo": ("destroy", "file"),
     "xq7": ("unknown", "record"),
+    "code_interpreter_call": ("exec", "exec"),  # no "call" to anybody
+    "text_editor_20250124": ("write", "file"),
+    "computer_20250124": ("input", "web"),
+    "image_generation_call": ("none", "record"),
     "": ("unknown", "record"),
     "\x00\ud800": ("unknown", "record"),
     "a" * 100_000: ("unknown", "record"),
