@@ -76,6 +76,10 @@ class Agent(ABC):
             self._add_results([(use.id, *self._use(use)) for use in uses])
         raise AssertionError(f"the agent did not come to an end in {_MAX_TURNS} turns")
 
+    def replace(self, tool: Tool) -> None:
+        """Does something else under a tool's name, without the model's knowledge."""
+        self._tools[tool.name] = tool
+
     def _use(self, use: Use) -> tuple[str, bool]:
         """Runs a tool; returns its result and whether it failed."""
         self.ran.append(use.name)

@@ -73,9 +73,9 @@ def running_cluster() -> Iterator[Cluster]:
     folder.chmod(0o755)  # the socket is asked as another user
     data = folder / "data"
     try:
-        how = "--username checkrein --auth trust --encoding UTF8 --locale C --no-sync".split()
+        how = ["--username", "checkrein", "--auth", "trust", "--encoding", "UTF8", "--locale", "C"]
         made = subprocess.run(
-            [str(found["initdb"]), "--pgdata", str(data), *how],
+            [str(found["initdb"]), "--pgdata", str(data), "--no-sync", *how],
             cwd=folder,
             capture_output=True,
             text=True,
