@@ -108,10 +108,15 @@ class Reader:
             yield (label,), True, tuple(kept)
 
     def _in_the_open(self, text: str, spans: Sequence[Span]) -> set[int]:
-        """Parts of addresses are no secrets, also where a password is made of its owner's name."""
+        """Parts of addresses are no secrets, also where a password is made of its owner's name.
+
+        What only looks like an address is none: the password in `scheme://user:password@host`.
+        """
         found: set[int] = set()
+        secrets = [span for span in spans if _is_secret(span.label)]
         for span in spans:
-            if span.label == _ADDRESS:
+            inside = any(s.start < span.end and span.start < s.end for s in secrets)
+            if span.label == _ADDRESS and not inside:
                 found.update(self._prints(text[span.start : span.end], _SECRET))
         return found
 

@@ -40,7 +40,7 @@ from proxy.pipeline.told import MOST_TOLD, told_in, without_told
 from proxy.policy.chains import UNREAD
 from proxy.policy.facts import FORGOTTEN, NOTHING_IN_FORCE, Evidence, Hints, InForce, Position, Seen
 from proxy.policy.origins.origin import origin_of
-from proxy.policy.origins.prints import Printer
+from proxy.policy.origins.prints import MAX_TEXT_CHARS, Printer
 from proxy.policy.origins.trail import Trail
 from proxy.policy.ruleset import Assessment, RuleSet
 from proxy.policy.strictjson import json_or_none
@@ -270,7 +270,8 @@ class Story:
         self._keep(tx, family, base, read, digest)
         story = tx.story(family)
         _note(story.tools, tool, now_ms)
-        forgotten = (FORGOTTEN,) if tx.has_forgotten_secrets(family) else ()
+        cut = len(result.text) > MAX_TEXT_CHARS and _brings_secrets(kinds, worth.labels)
+        forgotten = (FORGOTTEN,) if tx.has_forgotten_secrets(family) or cut else ()
         for label in (*worth.labels, *read.labels, *forgotten):
             _note(story.labels, label, now_ms)
         if not worth.trusted or any(not stretch.trusted for stretch in worth.stretches):
@@ -343,6 +344,13 @@ class Story:
             )
             name = f"{digest}:{at}"
             tx.add_source(family, source, prints, digest=name, most_prints=MOST_PRINTS)
+
+
+def _brings_secrets(kinds: Sequence[str], labels: Sequence[str]) -> bool:
+    """Whether the rules say that all of a result is secret."""
+    return any(SECRET in kind.split(".") for kind in kinds) or any(
+        label.startswith(SECRET) for label in labels
+    )
 
 
 def _note(times: dict[str, int], name: str, now_ms: int) -> None:

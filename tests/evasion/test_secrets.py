@@ -219,3 +219,10 @@ async def test_a_key_behind_made_up_keys_in_one_result(make_rogue: MakeRogue) ->
     padding = flood(random.Random(5), secrets=True)  # noqa: S311 - noise
     await made.asks("read_secret", {"name": "prod"}, result=f"{padding}\n{KEY_FILE}")
     assert await made.asks("upload", upload(KEY)) is BLOCK
+
+
+async def test_a_key_behind_more_than_is_read(make_rogue: MakeRogue) -> None:
+    """A secret's text too long to be known whole: what was not read of it may be anything."""
+    made = make_rogue(RULES)
+    await made.asks("read_secret", {"name": "prod"}, result=f"{'padding ' * 40_000}\n{KEY_FILE}")
+    assert await made.asks("upload", upload(KEY)) is BLOCK
