@@ -208,3 +208,53 @@ ensure_node() {
     unlock
     return $status
 }
+
+# PostgreSQL's programs, for scenarios whose tool API keeps its data there; each test run makes a private cluster.
+# Installed only where that asks nobody and surprises nobody: as root with apt-get, or by sudo under CI=true.
+# Without them those tests are skipped, each by name; under CI=true that is a failure.
+postgres_present() {
+    local program found
+    for program in initdb postgres psql; do
+        found=$(command -v "$program" || ls -d /usr/lib/postgresql/*/bin/"$program" /usr/pgsql-*/bin/"$program" \
+            /opt/homebrew/opt/postgresql*/bin/"$program" 2>/dev/null | head -n 1) || true
+        [ -n "$found" ] || return 1
+    done
+}
+
+install_postgres() {
+    local become=""
+    if ! command -v apt-get >/dev/null 2>&1; then
+        say "PostgreSQL was not found: the tests that need it are skipped (install its server, and run this again)."
+        [ "${CI:-}" != true ]
+        return
+    fi
+    if [ "$(id -u)" != 0 ]; then
+        if [ "${CI:-}" = true ] && sudo -n true 2>/dev/null; then
+            become="sudo -n"
+        else
+            say "PostgreSQL was not found: the tests that need it are skipped ('sudo apt-get install postgresql' brings it)."
+            [ "${CI:-}" != true ]
+            return
+        fi
+    fi
+    say "Installing PostgreSQL with apt-get"
+    # A list that cannot be fetched need not be the one that has it.
+    # shellcheck disable=SC2086 # no sudo: no word
+    { $become apt-get update -qq || true; } >&2
+    # shellcheck disable=SC2086
+    if $become env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >&2 \
+        && postgres_present; then
+        return 0
+    fi
+    say "apt-get could not install PostgreSQL (see above): the tests that need it are skipped."
+    [ "${CI:-}" != true ]
+}
+
+ensure_postgres() {
+    postgres_present && return 0
+    lock
+    local status=0
+    postgres_present || install_postgres || status=$?
+    unlock
+    return $status
+}
