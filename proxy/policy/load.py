@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from proxy.model import Json, Measure, Reason, Verdict
-from proxy.policy import schema
+from proxy.policy import schema, shape
 from proxy.policy.budgets import POINTS, VERDICTS, Budget, check_kinds, check_unit, compile_budget
 from proxy.policy.cel import ROUTE, TOOL, Dialect, Expression, Scope
 from proxy.policy.chains import Chain, check_steps, compile_chain
@@ -152,7 +152,7 @@ def load_texts(texts: Iterable[tuple[str, str]], problems: Iterable[Problem] = (
             if not document.problems:
                 found.append(Problem(name, 1, 1, "the file is empty"))
             continue
-        found += schema.check_shape(document)
+        found += shape.check_shape(document)
         _compile(document, _pack(document, packs, found), loaded, found)
         if isinstance(document.value, dict):
             values.append(document.value)
@@ -214,7 +214,7 @@ def _lexicon(values: Sequence[dict[str, Json]]) -> Lexicon:
         if value.get("lexicon") is None:
             continue
         try:
-            part = LexiconPart.model_validate(schema.tupled(value["lexicon"]))
+            part = LexiconPart.model_validate(shape.tupled(value["lexicon"]))
         except ValueError:
             continue  # its mistakes are told already
         made = Lexicon(part.over(made.part))
@@ -226,7 +226,7 @@ def default_lexicon() -> Lexicon:
     """Returns the tables that come with checkrein."""
     path = packs_directory() / "lexicon.yaml"
     document = read_yaml(str(path), path.read_text(encoding="utf-8"))
-    return Lexicon(LexiconPart.model_validate(schema.tupled(document.value["lexicon"])))
+    return Lexicon(LexiconPart.model_validate(shape.tupled(document.value["lexicon"])))
 
 
 def _tables(part: schema.PricesPart) -> Prices:
@@ -268,7 +268,7 @@ def _pack(document: Document, packs: dict[str, str], found: list[Problem]) -> st
 
 
 def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]) -> None:
-    for path, part in schema.usable(document):
+    for path, part in shape.usable(document):
         site = Site(document, path, found)
         if isinstance(part, schema.Tool):
             tool = _compile_tool(part, site, pack, loaded.tables)

@@ -1,149 +1,50 @@
 """The shape of a rule file: which keys there are, of which type, and what must stand together.
 
-What belongs here: pydantic models of the file as written, and the wording of every shape mistake.
+What belongs here: pydantic models of the file as written. How a value is read is in `values.py`, how a whole
+document is held against its shape in `shape.py`.
 Meaning (expressions, units, names that must agree between files) is checked where it is compiled.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from proxy.model import Json, Reversibility
-from proxy.policy.amounts import MAX_DIGITS, json_type
+from proxy.policy.amounts import json_type
 from proxy.policy.guess.schema import LexiconPart
-from proxy.policy.labels.schema import Returns, TrustBy
+from proxy.policy.labels.schema import Returns
 from proxy.policy.model_prices import ModelPricePart
-from proxy.policy.problems import Problem, did_you_mean
+from proxy.policy.problems import did_you_mean
 from proxy.policy.sql.schema import sql_dialect, statement_types
-from proxy.policy.yamlnodes import Document, Path
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
-_KIND = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
-_KIND_GLOB = re.compile(r"[a-z0-9.*?\[\]!-]+")
-_WINDOW = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
-_OPERATION = re.compile(r"query|mutation|subscription")
-_METHOD = re.compile(r"[A-Za-z]+|\*")
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
-
-def _fault(text: str) -> PydanticCustomError:
-    return PydanticCustomError("checkrein", "{text}", {"text": text})
-
-
-def _text(value: Json, what: str) -> str:
-    if not isinstance(value, str):
-        raise _fault(f"expected {what}, got {json_type(value)}")
-    if not value.strip():
-        raise _fault(f"expected {what}, got empty text")
-    return value
-
-
-def _matching(value: Json, pattern: re.Pattern[str], what: str) -> str:
-    text = _text(value, what)
-    if not pattern.fullmatch(text):
-        raise _fault(f"'{text}' is not {what}")
-    return text
-
-
-def _texts(value: Json, what: str) -> tuple[str, ...]:
-    listed = value if isinstance(value, list) else [value]
-    if not listed:
-        raise _fault(f"expected {what} or a list of them, got an empty list")
-    return tuple(_text(item, what) for item in listed)
-
-
-def _number(value: Json) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise _fault(f"expected a number, got {json_type(value)}")
-    made = Decimal(value)
-    if made and (made.adjusted() >= MAX_DIGITS or made.adjusted() < -MAX_DIGITS):
-        raise _fault(f"expected a number of at most {MAX_DIGITS} digits")
-    return made
-
-
-def _at_least(value: Json, least: str) -> Decimal:
-    made = _number(value)
-    if made < 0 or (made == 0 and least == "more than 0"):
-        raise _fault(f"must be {least}, got {value}")
-    return made
-
-
-def _share(value: Json) -> Decimal:
-    made = _number(value)
-    if not 0 < made <= 1:
-        raise _fault(f"must be a share of the limit, more than 0 and at most 1, got {value}")
-    return made
-
-
-def _window(value: Json) -> int:
-    found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise _fault("expected a time span such as 30s, 15m, 24h or 7d")
-    return int(found[1]) * _UNIT_MS[found[2]]
-
-
-def _expression(value: Json) -> str:
-    return _text(value, "a CEL expression as text")
-
-
-def _amount(value: Json) -> str | Decimal:
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return _at_least(value, "0 or more")
-    return _text(value, "a number or a CEL expression")
-
-
-def _hosts(value: Json) -> tuple[str, ...]:
-    hosts = _texts(value, "a host name")
-    for host in hosts:
-        if "/" in host or "@" in host or (":" in host and not host.startswith("[")):
-            raise _fault(
-                f"host '{host}': name the host alone, without scheme, port or path; "
-                "a rule is for every port, an IPv6 address stands in [brackets]"
-            )
-    return hosts
-
-
-def _path_template(value: Json) -> str:
-    path = _text(value, "a path such as /v1/refunds/{id}")
-    if not path.startswith("/"):
-        raise _fault(f"the path '{path}' must start with '/'")
-    names: list[str] = []
-    for segment in path.split("/")[1:]:
-        if found := re.fullmatch(r"\{([A-Za-z_][A-Za-z0-9_]*)\}", segment):
-            names.append(found[1])
-        elif set(segment) & set("{}*?#%;\\") or segment in (".", ".."):
-            raise _fault(
-                f"the path segment '{segment}' is neither plain text nor one {{name}}; "
-                "write it decoded, without a query"
-            )
-    if len(set(names)) != len(names):
-        raise _fault(f"the path '{path}' uses one name twice")
-    return path
-
-
-def _unit(value: Json) -> str | dict[str, str]:
-    if isinstance(value, dict):
-        if set(value) != {"from"}:
-            raise _fault("expected a unit such as EUR, or {from: EXPRESSION}")
-        return {"from": _text(value["from"], "a CEL expression as text")}
-    return _matching(value, re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}"), "a unit such as EUR")
-
-
-type Texts = Annotated[
-    tuple[str, ...], BeforeValidator(lambda v: _texts(v, "a name or glob as text"))
-]
-type Name = Annotated[
-    str,
-    BeforeValidator(lambda v: _matching(v, _NAME, "a name of letters, digits, '.', '_' and '-'")),
-]
-type Expression = Annotated[str, BeforeValidator(_expression)]
-type Stated = Literal["hold", "block"]
+from proxy.policy.values import (
+    KIND,
+    KIND_GLOB,
+    METHOD,
+    OPERATION,
+    Expression,
+    Name,
+    Stated,
+    Texts,
+    as_amount,
+    as_at_least,
+    as_hosts,
+    as_kind_globs,
+    as_matching,
+    as_number,
+    as_only,
+    as_path_template,
+    as_share,
+    as_text,
+    as_texts,
+    as_unit,
+    as_window,
+    as_word,
+    fault,
+)
 
 
 class _Part(BaseModel):
@@ -157,16 +58,18 @@ class Settle(_Part):
 
 class EffectPart(_Part):
     kind: Annotated[
-        str, BeforeValidator(lambda v: _matching(v, _KIND, "a dotted kind such as money.refund"))
+        str, BeforeValidator(lambda v: as_matching(v, KIND, "a dotted kind such as money.refund"))
     ]
-    amount: Annotated[Any, BeforeValidator(_amount)] = None
-    unit: Annotated[Any, BeforeValidator(_unit)] = None
+    amount: Annotated[Any, BeforeValidator(as_amount)] = None
+    unit: Annotated[Any, BeforeValidator(as_unit)] = None
     target: Expression | None = None
     reversibility: Annotated[Reversibility, BeforeValidator(lambda v: _reversibility(v))] = (
         Reversibility.REVERSIBLE
     )
-    points: Annotated[Decimal | None, BeforeValidator(lambda v: _at_least(v, "0 or more"))] = None
-    labels: Annotated[tuple[str, ...], BeforeValidator(lambda v: _texts(v, "a label as text"))] = ()
+    points: Annotated[Decimal | None, BeforeValidator(lambda v: as_at_least(v, "0 or more"))] = None
+    labels: Annotated[
+        tuple[str, ...], BeforeValidator(lambda v: as_texts(v, "a label as text"))
+    ] = ()
     when: Expression | None = None
     data: Expression | None = None
     settle: Settle | None = None
@@ -174,33 +77,33 @@ class EffectPart(_Part):
 
 def _reversibility(value: Json) -> Reversibility:
     try:
-        return Reversibility(_text(value, "a word"))
+        return Reversibility(as_text(value, "a word"))
     except ValueError:
         known = [str(word) for word in Reversibility]
-        raise _fault(
+        raise fault(
             f"'{value}' is not one of {', '.join(known)}{did_you_mean(str(value), known)}"
         ) from None
 
 
 def _queries(value: Json) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict) or not value:
-        raise _fault("expected parameter names with a value, a list of them, or '*' for any")
+        raise fault("expected parameter names with a value, a list of them, or '*' for any")
     return {
-        _text(name, "a parameter's name"): _texts(wanted, "a value or '*' as text")
+        as_text(name, "a parameter's name"): as_texts(wanted, "a value or '*' as text")
         for name, wanted in value.items()
     }
 
 
 class Graphql(_Part):
     operation: Annotated[
-        tuple[str, ...], BeforeValidator(lambda v: _texts(v, "a root field's name or a glob"))
+        tuple[str, ...], BeforeValidator(lambda v: as_texts(v, "a root field's name or a glob"))
     ]
     type: Annotated[
         tuple[str, ...],
         BeforeValidator(
             lambda v: tuple(
-                _matching(t, _OPERATION, "query, mutation or subscription")
-                for t in _texts(v, "query, mutation or subscription")
+                as_matching(t, OPERATION, "query, mutation or subscription")
+                for t in as_texts(v, "query, mutation or subscription")
             )
         ),
     ] = ("query", "mutation", "subscription")
@@ -211,13 +114,13 @@ class Http(_Part):
         tuple[str, ...],
         BeforeValidator(
             lambda v: tuple(
-                _matching(m, _METHOD, "an HTTP method or '*'")
-                for m in _texts(v, "an HTTP method or '*'")
+                as_matching(m, METHOD, "an HTTP method or '*'")
+                for m in as_texts(v, "an HTTP method or '*'")
             )
         ),
     ]
-    host: Annotated[tuple[str, ...], BeforeValidator(_hosts)]
-    path: Annotated[str, BeforeValidator(_path_template)]
+    host: Annotated[tuple[str, ...], BeforeValidator(as_hosts)]
+    path: Annotated[str, BeforeValidator(as_path_template)]
     query: Annotated[dict[str, tuple[str, ...]] | None, BeforeValidator(_queries)] = None
     graphql: Graphql | None = None
 
@@ -256,7 +159,7 @@ class Gate(_Part):
     when: Expression
     verdict: Stated = "hold"
     message: Annotated[
-        str | None, BeforeValidator(lambda v: _text(v, "a message for the agent"))
+        str | None, BeforeValidator(lambda v: as_text(v, "a message for the agent"))
     ] = None
 
 
@@ -266,37 +169,24 @@ class Budget(_Part):
         tuple[str, ...],
         BeforeValidator(
             lambda v: tuple(
-                _matching(kind, _KIND_GLOB, "an effect kind or a glob over kinds")
-                for kind in _texts(v, "an effect kind or a glob over kinds")
+                as_matching(kind, KIND_GLOB, "an effect kind or a glob over kinds")
+                for kind in as_texts(v, "an effect kind or a glob over kinds")
             )
         ),
     ] = ("*",)
-    count: Annotated[bool | None, BeforeValidator(lambda v: _only(v, True, "count: true"))] = None
-    sum: Annotated[str | None, BeforeValidator(lambda v: _text(v, "a unit such as EUR"))] = None
+    count: Annotated[bool | None, BeforeValidator(lambda v: as_only(v, True, "count: true"))] = None
+    sum: Annotated[str | None, BeforeValidator(lambda v: as_text(v, "a unit such as EUR"))] = None
     distinct: Annotated[
-        str | None, BeforeValidator(lambda v: _only(v, "target", "distinct: target"))
+        str | None, BeforeValidator(lambda v: as_only(v, "target", "distinct: target"))
     ] = None
-    limit: Annotated[Decimal, BeforeValidator(lambda v: _at_least(v, "more than 0"))]
+    limit: Annotated[Decimal, BeforeValidator(lambda v: as_at_least(v, "more than 0"))]
     per: Literal["call", "session", "agent", "human", "fleet"] = "session"
-    window: Annotated[int | None, BeforeValidator(_window)] = None
+    window: Annotated[int | None, BeforeValidator(as_window)] = None
     since: Annotated[
-        str | None, BeforeValidator(lambda v: _only(v, "checkpoint", "since: checkpoint"))
+        str | None, BeforeValidator(lambda v: as_only(v, "checkpoint", "since: checkpoint"))
     ] = None
-    warn_at: Annotated[Decimal | None, BeforeValidator(_share)] = None
+    warn_at: Annotated[Decimal | None, BeforeValidator(as_share)] = None
     on_exceed: Stated = "hold"
-
-
-def _only(value: Json, allowed: Json, written: str) -> Json:
-    if type(value) is not type(allowed) or value != allowed:
-        raise _fault(f"only '{written}' is possible here")
-    return value
-
-
-def _kind_globs(value: Json) -> tuple[str, ...]:
-    return tuple(
-        _matching(kind, _KIND_GLOB, "an effect kind or a glob over kinds")
-        for kind in _texts(value, "an effect kind or a glob over kinds")
-    )
 
 
 def _alternatives(value: Json) -> Json:
@@ -305,7 +195,7 @@ def _alternatives(value: Json) -> Json:
 
 
 class StepPart(_Part):
-    of: Annotated[tuple[str, ...] | None, BeforeValidator(_kind_globs)] = None
+    of: Annotated[tuple[str, ...] | None, BeforeValidator(as_kind_globs)] = None
     label: Texts | None = None
     when: Expression | None = None
 
@@ -317,15 +207,15 @@ def _within(value: Json) -> dict[str, Json]:
     """Reads `session`, `agent`, a span, or `{per: agent, window: 1h}`."""
     if isinstance(value, dict):
         if not value or set(value) - {"per", "window"}:
-            raise _fault("expected session, agent, a time span, or {per: agent, window: 1h}")
+            raise fault("expected session, agent, a time span, or {per: agent, window: 1h}")
         per = value.get("per", "session")
-        window = _window(value["window"]) if "window" in value else None
+        window = as_window(value["window"]) if "window" in value else None
     elif value in ("session", "agent"):
         per, window = value, None
     else:
-        per, window = "session", _window(value)
+        per, window = "session", as_window(value)
     if per not in ("session", "agent"):
-        raise _fault(
+        raise fault(
             f"'{per}' is not one of session, agent{did_you_mean(str(per), ['session', 'agent'])}"
         )
     return {"per": per, "window_ms": window}
@@ -334,37 +224,37 @@ def _within(value: Json) -> dict[str, Json]:
 class Chain(_Part):
     name: Name
     steps: Annotated[tuple[Step, ...], BeforeValidator(lambda v: _listed(v, "steps"))]
-    same: Annotated[str | None, BeforeValidator(lambda v: _only(v, "target", "same: target"))] = (
+    same: Annotated[str | None, BeforeValidator(lambda v: as_only(v, "target", "same: target"))] = (
         None
     )
     within: Annotated[dict[str, Any], BeforeValidator(_within)] = {
         "per": "session",
         "window_ms": None,
     }
-    unless: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)] = ()
+    unless: Annotated[tuple[str, ...], BeforeValidator(as_kind_globs)] = ()
     flow: Literal["order", "possible", "observed"] = "order"
     on_match: Stated = "hold"
     message: Annotated[
-        str | None, BeforeValidator(lambda v: _text(v, "a message for the agent"))
+        str | None, BeforeValidator(lambda v: as_text(v, "a message for the agent"))
     ] = None
 
 
 def _listed(value: Json, what: str) -> Json:
     if not isinstance(value, list | tuple) or len(value) < 2:
-        raise _fault(f"expected a list of two {what} or more")
+        raise fault(f"expected a list of two {what} or more")
     return tuple(value)
 
 
 class Require(_Part):
     name: Name
-    for_: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)] = Field(alias="for")
-    evidence: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)]
+    for_: Annotated[tuple[str, ...], BeforeValidator(as_kind_globs)] = Field(alias="for")
+    evidence: Annotated[tuple[str, ...], BeforeValidator(as_kind_globs)]
     when: Expression | None = None
-    same: Annotated[str, BeforeValidator(lambda v: _word(v, ("target", "session")))] = "target"
-    within: Annotated[int | None, BeforeValidator(_window)] = None
+    same: Annotated[str, BeforeValidator(lambda v: as_word(v, ("target", "session")))] = "target"
+    within: Annotated[int | None, BeforeValidator(as_window)] = None
     otherwise: Stated = "hold"
     message: Annotated[
-        str | None, BeforeValidator(lambda v: _text(v, "a message for the agent"))
+        str | None, BeforeValidator(lambda v: as_text(v, "a message for the agent"))
     ] = None
 
 
@@ -384,26 +274,26 @@ _POSTED = re.compile(r"[a-z0-9*?][a-z0-9*?._-]{0,99}")
 
 
 def _on(value: Json) -> str:
-    text = _text(value, "a signal's name")
+    text = as_text(value, "a signal's name")
     if not _POSTED.fullmatch(text):
-        raise _fault(f"'{text}' is not a signal's name, such as loop, or siem.* for posted ones")
+        raise fault(f"'{text}' is not a signal's name, such as loop, or siem.* for posted ones")
     if text not in SIGNALS and not set(text) & set(".*?"):
         near = did_you_mean(text, SIGNALS)
         listed = f"{', '.join(SIGNALS)}, or has a dot, such as siem.alert"
-        raise _fault(f"'{text}' is no signal: a name is one of {listed}{near}")
+        raise fault(f"'{text}' is no signal: a name is one of {listed}{near}")
     return text
 
 
 def _how_often(value: Json) -> int:
     if type(value) is not int or not 2 <= value <= 1000:
-        raise _fault("expected a whole number from 2 to 1000")
+        raise fault("expected a whole number from 2 to 1000")
     return value
 
 
 def _fraction(value: Json, *, zero: bool) -> Decimal:
-    made = _number(value)
+    made = as_number(value)
     if not 0 <= made <= 1 or (made == 0 and not zero):
-        raise _fault(f"expected a number from 0 to 1, got {value}")
+        raise fault(f"expected a number from 0 to 1, got {value}")
     return made
 
 
@@ -411,10 +301,10 @@ def _actions(value: Json) -> Json:
     """One action or a list; `freeze` is a word of its own."""
     listed = value if isinstance(value, list | tuple) else (value,)
     if not listed:
-        raise _fault("expected an action or a list of them, got an empty list")
+        raise fault("expected an action or a list of them, got an empty list")
     for action in listed:
         if not isinstance(action, dict) and action != "freeze":
-            raise _fault(
+            raise fault(
                 "expected freeze, {scale: BUDGET, by: 0.5}, {raise: GATE}, {hold: KIND} or "
                 f"{{block: KIND}}, got {json_type(action)}"
             )
@@ -422,12 +312,12 @@ def _actions(value: Json) -> Json:
 
 
 class ActionPart(_Part):
-    freeze: Annotated[bool | None, BeforeValidator(lambda v: _only(v, True, "do: freeze"))] = None
+    freeze: Annotated[bool | None, BeforeValidator(lambda v: as_only(v, True, "do: freeze"))] = None
     scale: Name | None = None
     by: Annotated[Decimal | None, BeforeValidator(lambda v: _fraction(v, zero=True))] = None
     raise_: Annotated[Name | None, Field(alias="raise")] = None
-    hold: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)] = ()
-    block: Annotated[tuple[str, ...], BeforeValidator(_kind_globs)] = ()
+    hold: Annotated[tuple[str, ...], BeforeValidator(as_kind_globs)] = ()
+    block: Annotated[tuple[str, ...], BeforeValidator(as_kind_globs)] = ()
 
 
 class Signal(_Part):
@@ -436,30 +326,25 @@ class Signal(_Part):
     name: Name | None = None
     when: Expression | None = None
     count: Annotated[int | None, BeforeValidator(_how_often)] = None
-    within: Annotated[int | None, BeforeValidator(_window)] = None
+    within: Annotated[int | None, BeforeValidator(as_window)] = None
     below: Annotated[Decimal | None, BeforeValidator(lambda v: _fraction(v, zero=False))] = None
     value: Expression | None = None
     hours: Annotated[
-        str | None, BeforeValidator(lambda v: _text(v, "hours such as Mon-Fri 08:00-18:00"))
+        str | None, BeforeValidator(lambda v: as_text(v, "hours such as Mon-Fri 08:00-18:00"))
     ] = None
     zone: Annotated[
-        str | None, BeforeValidator(lambda v: _text(v, "a time zone such as Europe/Berlin"))
+        str | None, BeforeValidator(lambda v: as_text(v, "a time zone such as Europe/Berlin"))
     ] = None
     per: Literal["session", "agent", "human", "fleet"] = "session"
-    for_: Annotated[int | None, BeforeValidator(_window), Field(alias="for")] = None
-
-
-def _word(value: Json, words: tuple[str, ...]) -> str:
-    text = _text(value, " or ".join(words))
-    if text not in words:
-        raise _fault(f"'{text}' is not one of {', '.join(words)}{did_you_mean(text, words)}")
-    return text
+    for_: Annotated[int | None, BeforeValidator(as_window), Field(alias="for")] = None
 
 
 def _factors(value: Json) -> dict[str, Decimal]:
     if not isinstance(value, dict) or not value:
-        raise _fault("expected a mapping of names to numbers")
-    return {_text(name, "a name"): _at_least(factor, "0 or more") for name, factor in value.items()}
+        raise fault("expected a mapping of names to numbers")
+    return {
+        as_text(name, "a name"): as_at_least(factor, "0 or more") for name, factor in value.items()
+    }
 
 
 type Factors = Annotated[dict[str, Decimal], BeforeValidator(_factors)]
@@ -489,14 +374,14 @@ class File(_Part):
     lexicon: LexiconPart | None = None
     unmapped: Literal["allow", "hold", "block"] | None = None
     unparsed: Literal["allow", "hold", "block"] | None = None
-    model_hosts: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
+    model_hosts: Annotated[tuple[str, ...], BeforeValidator(as_hosts)] = ()
     opaque: Literal["allow", "block"] | None = None
-    pass_through: Annotated[tuple[str, ...], BeforeValidator(_hosts)] = ()
+    pass_through: Annotated[tuple[str, ...], BeforeValidator(as_hosts)] = ()
 
 
 def _version(value: Json) -> Json:
     if type(value) is not int or value != 1:
-        raise _fault("this version reads 'version: 1'")
+        raise fault("this version reads 'version: 1'")
     return value
 
 
@@ -504,7 +389,7 @@ type Entry = (
     Tool | Gate | Budget | Chain | Require | Signal | CommandPart | StatementPart | ModelPricePart
 )
 
-_PARTS: dict[str, type[BaseModel]] = {
+PARTS: dict[str, type[BaseModel]] = {
     "tools": Tool,
     "gates": Gate,
     "budgets": Budget,
@@ -515,105 +400,3 @@ _PARTS: dict[str, type[BaseModel]] = {
     "statements": StatementPart,
     "model_prices": ModelPricePart,
 }
-
-
-def check_shape(document: Document) -> list[Problem]:
-    """Returns every mistake of a document's shape; `usable` then has the entries without one."""
-    value = document.value
-    if not isinstance(value, dict):
-        text = f"a rule file is a mapping with 'version: 1', got {json_type(value)}"
-        return [document.problem((), text)]
-    try:
-        File.model_validate(tupled(value))
-    except ValidationError as error:
-        return list(_problems(document, error))
-    return []
-
-
-def usable(document: Document) -> Iterator[tuple[Path, Entry]]:
-    """Yields every list entry that is well-formed by itself, with its path."""
-    value = document.value
-    if not isinstance(value, dict):
-        return
-    for key, part in _PARTS.items():
-        listed = value.get(key)
-        for i, item in enumerate(listed if isinstance(listed, list) else ()):
-            try:
-                made = part.model_validate(tupled(item))
-            except ValidationError:
-                continue
-            yield (key, i), cast(Entry, made)
-
-
-def tupled(value: Json) -> Json:
-    """Returns lists of mappings as tuples. Strict models take tuples for tuples; only lists of mappings are theirs to check."""
-    if isinstance(value, dict):
-        return {key: tupled(item) for key, item in value.items()}
-    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        return tuple(tupled(item) for item in value)
-    return () if value == [] else value
-
-
-def _problems(document: Document, error: ValidationError) -> Iterator[Problem]:
-    for fault in error.errors(include_url=False):
-        path: Path = tuple(fault["loc"])
-        yield _problem(document, path, fault["type"], fault["msg"], fault.get("ctx", {}), fault)
-
-
-def _problem(
-    document: Document, path: Path, kind: str, message: str, context: dict[str, Any], fault: Any
-) -> Problem:
-    last = str(path[-1]) if path else ""
-    where = describe(document, path[:-1])
-    if kind == "extra_forbidden":
-        near = did_you_mean(last, _known_keys(path[:-1]))
-        return document.problem(path, f"{where}unknown key '{last}'{near}", key=True)
-    if kind == "missing":
-        return document.problem(path[:-1], f"{where}the key '{last}' is missing")
-    if kind == "checkrein":
-        return document.problem(path, f"{where}{last}: {message}")
-    got = fault["input"]
-    if kind == "literal_error":
-        words = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        text = f"'{got}' is not one of {', '.join(words)}" if isinstance(got, str) else ""
-        text = text or f"expected one of {', '.join(words)}, got {json_type(got)}"
-        near = did_you_mean(got, words) if isinstance(got, str) else ""
-        return document.problem(path, f"{where}{last}: {text}{near}")
-    expected = "a list" if kind == "tuple_type" else "a mapping of keys to values"
-    return document.problem(path, f"{where}{last}: expected {expected}, got {json_type(got)}")
-
-
-def _known_keys(path: Sequence[str | int]) -> list[str]:
-    parts: dict[str, type[BaseModel]] = {
-        **_PARTS,
-        "effects": EffectPart,
-        "http": Http,
-        "graphql": Graphql,
-        "settle": Settle,
-        "steps": StepPart,
-        "prices": PricesPart,
-        "lexicon": LexiconPart,
-        "returns": Returns,
-        "trust_by": TrustBy,
-        "do": ActionPart,
-    }
-    part: type[BaseModel] = File
-    for name in path:
-        part = parts.get(name, part) if isinstance(name, str) else part
-    return [field.alias or name for name, field in part.model_fields.items()]
-
-
-def describe(document: Document, path: Sequence[str | int]) -> str:
-    """Returns "budget 'refunds': " for a place in a file: which rule a message is about."""
-    if len(path) < 2 or not isinstance(path[1], int):
-        return ""
-    entry = document.value
-    for part in path[:2]:
-        entry = entry[part]
-    section = str(path[0]).removesuffix("s")
-    name = entry.get("name") if isinstance(entry, dict) else None
-    if isinstance(name, list) and name:
-        name = name[0]
-    if isinstance(entry, dict) and name is None and isinstance(entry.get("http"), dict):
-        name = entry["http"].get("path")
-    return f"{section} '{name}': " if isinstance(name, str) else f"{section} {path[1] + 1}: "

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from proxy.policy.cel import Dialect, Expression, ExpressionErrors
 from proxy.policy.problems import Problem
-from proxy.policy.schema import describe
+from proxy.policy.shape import describe
 from proxy.policy.yamlnodes import Document, Path
 
 _TYPE_NAMES = {"BOOL": "true or false", "STRING": "text", "NULL": "null"}
