@@ -122,8 +122,10 @@ def _answer(
 
 
 def _call(hold: dict[str, Any]) -> str:
-    arguments = hold["call"]["args"]
+    call = hold["call"]
+    name = f"{call['namespace']}: {call['name']}" if call.get("namespace") else call["name"]
+    arguments = call["args"]
     if isinstance(arguments, dict):
         shown = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
-        return plain(f"{hold['call']['name']}({shown})")
-    return plain(f"{hold['call']['name']}({arguments!r})")
+        return plain(f"{name}({shown})")
+    return plain(f"{name}({arguments!r})")

@@ -24,6 +24,7 @@ def hold_view(hold: Hold) -> View:
         "call": {
             "id": hold.call_id,
             "name": hold.name,
+            "namespace": hold.namespace,
             "args_sha256": hold.args_sha256,
             "args": shown(hold.arguments),
         },
