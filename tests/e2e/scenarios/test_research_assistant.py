@@ -111,7 +111,7 @@ def pieces(text: str, size: int) -> list[str]:
         pytest.param([PRIVATE], "block", id="whole"),
         pytest.param([PRIVATE.upper()[30:110]], "block", id="a-part-in-capitals"),
         pytest.param([base64.b64encode(PRIVATE.encode()).decode()], "block", id="base64"),
-        pytest.param(pieces(PRIVATE, 40)[:-1], "hold", id="in-pieces"),
+        pytest.param(pieces(PRIVATE, 40)[:-1], "block", id="in-pieces"),
         pytest.param(
             ["sold to towns up north in autumn, cheaper than listed"], "hold", id="paraphrase"
         ),
@@ -129,10 +129,9 @@ def test_our_text_goes_to_no_new_host(
     assert verdicts[0] == "allow"
     assert "allow" not in verdicts[1:]
     assert verdicts[1] == verdict
-    if verdict == "block":
-        assert "research-private-to-a-new-host" in {
-            r["rule"] for r in story.decisions()[-1]["reasons"]
-        }
+    stopped = story.decisions()[-len(texts)]  # the first of them
+    rule = "private" if verdict == "block" else "something"
+    assert f"research-{rule}-to-a-new-host" in {r["rule"] for r in stopped["reasons"]}
 
 
 def test_known_limit_a_scrap_of_common_words(make_stage: MakeStage, library: ToolApi) -> None:
