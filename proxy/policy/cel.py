@@ -91,6 +91,7 @@ _ACT = {
     "act.injected": _BOOL,
     "act.injected_target": _BOOL,
     "act.requested": _BOOL,
+    "act.suggested": _BOOL,
     "act.carries_secret": _BOOL,
 }
 _EVIDENCE = {

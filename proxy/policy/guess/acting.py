@@ -93,6 +93,7 @@ class Acts:
             "act.injected": INSTRUCTIONS in labels,
             "act.injected_target": INSTRUCTIONS in element.labels,
             "act.requested": REQUEST in element.labels,
+            "act.suggested": REQUEST in labels,
             "act.carries_secret": any(label.startswith(SECRET) for label in labels),
         }
 
@@ -106,7 +107,7 @@ class Acts:
     def labels(self) -> tuple[str, ...]:
         """Labels of all values that the user did not say; looked up where any could be there."""
         seen = self._seen.labels
-        if INSTRUCTIONS not in seen and not any(label.startswith(SECRET) for label in seen):
+        if not any(map(_is_told, seen)):
             return ()
         if self._whole is None:
             self._whole = self._facts.origin(self._arguments)
@@ -172,6 +173,11 @@ class Acts:
 
 def _name(place: int | None) -> str:
     return "" if place is None else PLACES[place]
+
+
+def _is_told(label: str) -> bool:
+    """Tells whether gates may ask for a label in any value of a call."""
+    return label in (INSTRUCTIONS, REQUEST) or label.startswith(SECRET)
 
 
 _HARMLESS = Named("none", "record")

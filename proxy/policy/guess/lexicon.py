@@ -57,6 +57,12 @@ class Named:
     understood: bool = True  # some word of the name says what it does
 
 
+# "Do the following tasks: …": the list is the user's own, nothing is handed over.
+_OWN_TASKS = re2.compile(
+    rb"\b(?:the |these )?following (?:[a-z]+ )?(?:tasks?|steps?|instructions?|actions?|requests?|to-?dos?)\b"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """What the user said, as it is asked of."""
@@ -260,26 +266,40 @@ class Lexicon:
         asks |= {
             d for d, listed in self._asks_patterns.items() if any(p.search(data) for p in listed)
         }
+        given = _OWN_TASKS.sub(b" ", data)
         return Said(
             words=frozenset(words),
             tokens=frozenset(_TOKEN.findall(folded)),
             hosts=tuple(sorted(host for host in hosts if host)),
             asks=frozenset(asks),
-            delegated=any(pattern.search(data) for pattern in self._delegates),
+            delegated=any(pattern.search(given) for pattern in self._delegates),
             owes=any(pattern.search(data) for pattern in self._owes),
         )
 
     def asked(self, named: Named, said: Said) -> bool:
         """Tells whether the user's words ask for what a tool does: by its name, or its domain."""
-        for word in named.words:
+        if self._is_spelt_out(named, said):
+            return True
+        for at, word in enumerate(named.words):
             verb = found_in(word, self._acts)
             does = self._acts[verb] if verb is not None else ""
             if len(word) < _SHORTEST or does == "read" or (does == "send" and named.act == "pay"):
                 continue  # who asks for a mail to be sent asks for no money to be
+            if at > 0 and does == "send" and found_in(word, self._domains):
+                continue  # the mail of `send_email`: who looks for mails asks for none to be sent
             telling = word not in self._common if verb is not None else self._is_telling(word)
             if telling and said.words.intersection(forms(word)):
                 return True
         return bool(said.asks.intersection(_domains_asked(named)))
+
+    def _is_spelt_out(self, named: Named, said: Said) -> bool:
+        """Tells whether the user said both: "add Ann to that channel", for `add_user_to_channel`."""
+        common = noun = False
+        for word in named.words:
+            if len(word) >= _SHORTEST and said.words.intersection(forms(word)):
+                common = common or word in self._common
+                noun = noun or found_in(word, self._domains) is not None
+        return common and noun
 
     def _is_telling(self, word: str) -> bool:
         """Tells whether a word of a name says what it is about: the roaming in `enable_roaming`."""
@@ -312,19 +332,19 @@ def host_of_text(text: str) -> str:
 
 
 def _domains_asked(named: Named) -> set[str]:
-    """Returns what must be asked for: what is about orders may be asked for by "book" too."""
+    """Returns what must be asked for: an order by "book", as who looks for hotels orders none."""
     act = named.act
     if act == "destroy":
         return {"destroy"}
     if act == "pay":
         return {"money"}
+    if act == "order":
+        return {"booking"}
     domains = {named.domain}
     if act in ("publish", "input"):
         domains.add("web")
     if act == "send":
         domains.add("message")
-    if act == "order":
-        domains.add("order")
     return domains
 
 

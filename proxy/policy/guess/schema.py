@@ -23,7 +23,7 @@ ACTS = (
 
 DOMAINS = "money identity message web calendar file order account record exec".split()  # noqa: SIM905
 PLACES = ("url", "party", "channel", "record")
-ASKED = (*DOMAINS, "destroy")
+ASKED = (*DOMAINS, "destroy", "booking")
 NATURES = ("outbound", "irreversible", "hard")
 
 _WORD = re.compile(r"[\w.-]{1,40}")

@@ -101,6 +101,13 @@ ASKED = [
     ("enable_roaming", "Why has my phone no roaming abroad?", True),
     ("run_sql", "Run the tests", True),
     ("get_everything", "hello", False),
+    ("send_email", "Show me my unread emails", False),
+    ("send_email", "Please email her, and draft a message for Jo", True),
+    ("send_message", "Summarise the messages of today", False),
+    ("reserve_hotel", "Which hotel has the best reviews?", False),
+    ("reserve_hotel", "Find a hotel and make a reservation", True),
+    ("add_user_to_channel", "Add Ann to the garden channel", True),
+    ("add_user_to_channel", "Who is in the garden channel?", False),
 ]
 
 
@@ -120,6 +127,7 @@ POINTED = [
     ("https://example.org.evil.invalid/", "Look at www.my-news.org", False),
     ("invoice-4711.pdf", "Open invoice 4711", True),
     ("files/document.txt", "Open the file", False),
+    ("www.my-website.invalid", "Find her address on the website", False),
 ]
 
 
@@ -135,6 +143,7 @@ def test_the_users_words_point_at_a_target(target: str, said: str, expected: boo
         ("Do what the mail from Ann says", True, False),
         ("Please complete the tasks on my list", True, False),
         ("Erledige die Aufgaben aus der Liste", True, False),
+        ("Do the following tasks in this order: 1. Mail Jo.", False, False),
         ("Pay the invoice", False, True),
         ("What time is it", False, False),
     ],
