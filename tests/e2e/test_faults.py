@@ -271,7 +271,7 @@ def test_full_disk_refuses_what_it_cannot_write(
     stream: bool, tmp_path: Path, model: ScriptedModel
 ) -> None:
     """Files stop growing while calls pass: from then on every call is refused, and the log is whole."""
-    proxy = launch(tmp_path, "--upstream", model.url, FAULT_FILE_SIZE="400000")
+    proxy = launch(tmp_path, "--upstream", model.url, FAULT_FILE_SIZE="1000000")
     proxy.start()
     try:
         heard = [talk(proxy, f"s{n}", stream=stream) for n in range(3)]
