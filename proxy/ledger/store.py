@@ -108,6 +108,7 @@ class ChainPosition:
     started_ms: int
     at_ms: int
     via: tuple[str, ...]
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

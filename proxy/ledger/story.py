@@ -41,6 +41,7 @@ STORY_DDL: tuple[str, ...] = (
     """CREATE TABLE chain_positions (
         chain TEXT NOT NULL, scope TEXT NOT NULL, key TEXT NOT NULL, position INTEGER NOT NULL,
         started_ms INTEGER NOT NULL, at_ms INTEGER NOT NULL, via TEXT NOT NULL,
+        call_key TEXT NOT NULL,
         PRIMARY KEY (chain, scope, key, position)
     ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE evidence (
@@ -156,11 +157,11 @@ class SqliteStory:
     # --- chains ------------------------------------------------------------------------------------
     def chain_positions(self, chain: str, scope: str, key: str) -> tuple[ChainPosition, ...]:
         rows = self._db.rows(
-            "SELECT position, started_ms, at_ms, via FROM chain_positions"
+            "SELECT position, started_ms, at_ms, via, call_key FROM chain_positions"
             " WHERE chain = ? AND scope = ? AND key = ? ORDER BY position",
             (chain, scope, member_text(key)),
         )
-        return tuple(ChainPosition(r[0], r[1], r[2], tuple(json.loads(r[3]))) for r in rows)
+        return tuple(ChainPosition(r[0], r[1], r[2], tuple(json.loads(r[3])), r[4]) for r in rows)
 
     def put_chain_positions(
         self, chain: str, scope: str, key: str, positions: Sequence[ChainPosition]
@@ -169,8 +170,8 @@ class SqliteStory:
         self._db.run("DELETE FROM chain_positions WHERE chain = ? AND scope = ? AND key = ?", name)
         for p in positions:
             self._db.run(
-                "INSERT INTO chain_positions VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*name, p.index, p.started_ms, p.at_ms, json.dumps(p.via)),
+                "INSERT INTO chain_positions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*name, p.index, p.started_ms, p.at_ms, json.dumps(p.via), p.by),
             )
 
     # --- evidence ----------------------------------------------------------------------------------

@@ -144,6 +144,7 @@ class Judge:
         identity = replace(identity, ancestors=above)
         now_ms = self._now_ms()
         facts = self._story.facts(tx, identity, now_ms)
+        facts.call_key = asked.key
         watch = Watch(
             tx, emit, Who(identity.session, facts.family, identity.agent, identity.human), now_ms
         )
@@ -198,7 +199,7 @@ class Judge:
         approved = hold is not None and hold.state is HoldState.APPROVED
         counted = self._counted(case, tx, now_ms, dry=True)
         if counted:
-            case = replace(case, assessment=case.assessment.without_chains())
+            case = self._again_besides(case, counted[0])
         reasons = case.assessment.reasons
         gates = max((r.verdict for r in reasons), default=Verdict.ALLOW)
         if counted:
@@ -322,6 +323,14 @@ class Judge:
             dry=dry,
         )
         return bound or ()
+
+    def _again_besides(self, case: _Case, entry: Entry) -> _Case:
+        """Assesses a call again, now that its other side is known: that side's steps are its own."""
+        asked = case.asked
+        case.facts.besides = entry.call_key
+        rules = self._in_force.rules
+        assessment = rules.assess(asked.call, case.identity, asked.http, case.facts)
+        return replace(case, assessment=assessment)
 
     def _approved_there(self, entries: Sequence[Entry], tx: Transaction) -> set[str]:
         """Returns the rules that held the model side of an action, and that a human approved there."""

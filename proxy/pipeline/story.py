@@ -68,6 +68,8 @@ class StoryFacts:
         in_force: InForce = NOTHING_IN_FORCE,
     ) -> None:
         self.family = family
+        self.call_key = ""
+        self.besides: str | None = None
         self.now_ms = now_ms
         self.in_force = in_force
         self._tx = tx
@@ -127,7 +129,7 @@ class StoryFacts:
 
     def positions(self, chain: str, *, per: str, key: str) -> Sequence[Position]:
         stored = self._tx.chain_positions(chain, self.scope(per), key)
-        return [Position(p.index, p.started_ms, p.at_ms, p.via) for p in stored]
+        return [Position(p.index, p.started_ms, p.at_ms, p.via, p.by) for p in stored]
 
     def checkpoint_ms(self, *, per: str) -> int:
         return self._tx.checkpoint_ms(self.scope(per))
@@ -220,7 +222,8 @@ class Story:
                 tx.note_target(identity.agent, kind, target, now_ms)
         for advance in assessment.advances:
             positions = [
-                ChainPosition(p.index, p.started_ms, p.at_ms, p.via) for p in advance.positions
+                ChainPosition(p.index, p.started_ms, p.at_ms, p.via, p.by)
+                for p in advance.positions
             ]
             scope = facts.scope(advance.per)
             tx.put_chain_positions(advance.chain, scope, advance.key, positions)

@@ -147,7 +147,8 @@ class _Walk:
             via = (*(before.via if before else ()), f"{kind} by {one.tool}")
             started = before.started_ms if before else self._facts.now_ms
             if index < last:
-                state[index] = Position(index, started, self._facts.now_ms, via)
+                now_ms, key_ = self._facts.now_ms, self._facts.call_key
+                state[index] = Position(index, started, now_ms, via, key_)
                 self._met_here.add((key, index))
             elif before is not None and self._flows(one, before, key):
                 self._match(via)
@@ -177,6 +178,8 @@ class _Walk:
             found = self._by_label(self._chain.steps[0], self._cleared_ms(key))
         if found is None or not self._in_window(found.started_ms):
             return None
+        if found.by and found.by == self._facts.besides:
+            return None  # the other side of this very action: one action is one step
         return found
 
     def _by_label(self, step: Step, since_ms: int) -> Position | None:

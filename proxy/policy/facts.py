@@ -39,6 +39,7 @@ class Position:
     started_ms: int
     at_ms: int
     via: tuple[str, ...] = ()  # what met each step, for people: "data.read.secret by read_secret"
+    by: str = ""  # the key of the call that brought it here
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,14 @@ class Facts(Protocol):
     def now_ms(self) -> int: ...
 
     @property
+    def call_key(self) -> str:
+        """The ledger's key of the call that is judged."""
+
+    @property
+    def besides(self) -> str | None:
+        """The key of the same action's other side, whose steps are this call's own."""
+
+    @property
     def seen(self) -> Seen: ...
 
     @property
@@ -122,6 +131,8 @@ class NoFacts:
     """The past of a session that has none: tests of rules by themselves, and `rules check`."""
 
     now_ms = 0
+    call_key = ""
+    besides: str | None = None
     seen = Seen()
     in_force = NOTHING_IN_FORCE
 

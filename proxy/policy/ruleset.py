@@ -63,12 +63,6 @@ class Assessment:
     mapped: bool
     call_states: tuple[BudgetState, ...] = ()
     advances: tuple[Advance, ...] = ()  # chains' new states, for when it is let through
-    chain_reasons: tuple[Reason, ...] = ()  # those of `reasons` that are chains'
-
-    def without_chains(self) -> Assessment:
-        """The same for a call whose other side has moved the chains already: one action is one step."""
-        kept = tuple(r for r in self.reasons if not any(r is c for c in self.chain_reasons))
-        return replace(self, reasons=kept, advances=(), chain_reasons=())
 
 
 class RuleSet:
@@ -287,13 +281,11 @@ class RuleSet:
         for pattern, verdict, why, signal in in_force.holds:
             if any(fnmatchcase(kind, pattern) for kind in kinds or ("",)):
                 reasons.append(Reason(signal, why, verdict))
-        before = len(reasons)
         advances = self._walk(call, acts, facts, reasons)
-        chained = tuple(reasons[before:])
         charged = tuple(self._charge(act, identity, reasons, in_force.scales) for act in acts)
         per_call = [(act.effect, self._call_budgets(act)) for act in acts]
         states = assess_call([one for one in per_call if one[1]], reasons, in_force.scales)
-        return Assessment(charged, tuple(reasons), mapped, states, advances, chained)
+        return Assessment(charged, tuple(reasons), mapped, states, advances)
 
     def _act(
         self,

@@ -269,3 +269,16 @@ async def test_an_upload_too_long_to_be_read_counts_as_the_secret(make_bench: Ma
     assert await tale.does("upload", body=long) is ALLOW
     await tale.does("read_secret", result=f'{{"api_key": "{SECRET}"}}')
     assert await tale.does("upload", body=long) is HOLD
+
+
+async def test_what_was_asked_for_before_is_judged_again_when_it_is_done(
+    make_bench: MakeBench,
+) -> None:
+    """A send that was let through, kept back, and done after a secret was read completes the chain."""
+    bench = make_bench(TOOLS + "  - {name: c, steps: [data.read.secret, data.egress]}\n")
+    who = bench.who()
+    asked = bench.call("upload", '{"t": "x", "body": "b"}', "c1", "r1")
+    assert (await bench.pipeline.decide(asked, who, call_key(who, asked, "x"))).verdict is ALLOW
+    assert await Tale(bench).does("read_secret") is ALLOW
+    made = bench.call("upload", '{"t": "x", "body": "b"}', "7", None, side=Side.MCP)
+    assert (await bench.pipeline.decide(made, who, call_key(who, made, "y"))).verdict is HOLD
