@@ -378,10 +378,10 @@ class Judge:
             provider=call.provider,
             side=call.side,
             call_id=call.id,
-            arguments=redact(call.arguments),
+            arguments=redact(case.facts.shown(call.arguments)),
             reasons=reasons,
             budgets=budgets,
-            effects=tuple(charged.effect for charged in case.assessment.effects),
+            effects=_shown_effects(case),
             rules_digest=case.rules_digest,
             created_at_ms=now_ms,
             expires_at_ms=now_ms + int(self._settings.hold_expiry_s * 1000),
@@ -414,12 +414,12 @@ class Judge:
             )
             case.watch.released(case.call, case.asked.http, case.assessment)
         if before is None:  # when a held call passes later, its hold's `used` record tells
-            arguments: Json = redact(case.call.arguments)
+            arguments: Json = redact(case.facts.shown(case.call.arguments))
             emit(
                 decision_record(
                     decision,
                     case.identity,
-                    [charged.effect for charged in case.assessment.effects],
+                    _shown_effects(case),
                     arguments,
                     rules_digest=case.rules_digest,
                     elapsed_us=(time.perf_counter_ns() - case.started_ns) // 1000,
@@ -429,6 +429,14 @@ class Judge:
 
 
 _OPEN = (HoldState.PENDING, HoldState.APPROVED)
+
+
+def _shown_effects(case: _Case) -> tuple[Effect, ...]:
+    """A call's effects as they may be written down: a target can carry a secret away."""
+    effects = (charged.effect for charged in case.assessment.effects)
+    return tuple(
+        e if e.target is None else replace(e, target=case.facts.shown(e.target)) for e in effects
+    )
 
 
 def _was_shown(hold: Hold, case: _Case) -> bool:

@@ -35,6 +35,7 @@ from proxy.model import (
     Trust,
     derived_id,
 )
+from proxy.pipeline.masking import masked
 from proxy.pipeline.reading import Reader, ReadText
 from proxy.pipeline.told import MOST_TOLD, told_in, without_told
 from proxy.policy.chains import UNREAD
@@ -120,6 +121,10 @@ class StoryFacts:
         ]
         self.trail = trail.after_match() if sources else trail
         return sources
+
+    def shown(self, arguments: Json) -> Json:
+        """Returns a call's arguments as they may be written down: without secrets that were met."""
+        return masked(arguments, self) if self._met_secrets() else arguments
 
     def _met_secrets(self) -> bool:
         return any(label.startswith(SECRET) for label in self.document.labels)
