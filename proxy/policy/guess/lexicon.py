@@ -17,6 +17,7 @@ import re2
 
 from proxy.model import Reversibility
 from proxy.policy.guess.schema import ACTS, DOMAINS, PLACES, LexiconPart
+from proxy.policy.guess.verbs import acting_verb
 from proxy.policy.guess.words import forms, found_in, stem, words_of
 from proxy.policy.origins.folding import fold, squash
 
@@ -102,6 +103,7 @@ class Lexicon:
         self._handover = _set(part.handover)
         self._opened = _set(part.opened_to_read)
         self._people = _set(part.people)
+        self._things = _set(part.things)
         self._contents = _set(part.contents)
         self._place_of = {
             fold(key): at
@@ -156,7 +158,8 @@ class Lexicon:
     # --- names -----------------------------------------------------------------------------------
     def _named(self, name: str) -> Named:
         words = tuple(piece for word in words_of(name) for piece in self._cut(word))
-        act, verb, at = self._verb(words)
+        acting = acting_verb(words, self._acts, self._domains, self._things, self._vendors)
+        act, verb, at = acting.act, acting.word, acting.at
         later = words[1:]
         if act == "open":
             looks = not later or any(found_in(w, self._opened) for w in later)
@@ -188,26 +191,6 @@ class Lexicon:
         own = known == "none" or any(found_in(w, self._own) for w in words)
         strange = any(found_in(w, self._strangers) for w in words)
         return Named(act, domain, words, own and not strange, understood)
-
-    def _verb(self, words: tuple[str, ...]) -> tuple[str | None, str, int]:
-        """Returns the act, its word and where that stands. It is the first acting word: a noun that is also a verb ("email") acts only in front.
-
-        A word that grants goes before one that only changes: a lock's `unlock_door`.
-        """
-        nouns: list[tuple[str, int]] = []
-        verbs: list[tuple[str, int]] = []
-        for at, word in enumerate(words):
-            verb = found_in(word, self._acts)
-            if verb is not None:
-                noun = at > 0 and found_in(word, self._domains) is not None
-                (nouns if noun else verbs).append((verb, at))
-        found = verbs or nouns
-        if not found:
-            return (None, "", -1)
-        verb, at = found[0]
-        if self._acts[verb] == "write":
-            verb, at = next((v for v in verbs if self._acts[v[0]] == "grant"), (verb, at))
-        return (self._acts[verb], verb, at)
 
     def _domain(self, words: tuple[str, ...], verb_at: int) -> str | None:
         """Returns what a name is about: its first noun, identity before all; a verb in front is none."""

@@ -148,6 +148,7 @@ class LexiconPart(BaseModel):
     handover: Words | None = None
     opened_to_read: Words | None = None
     people: Words | None = None
+    things: Words | None = None
     contents: Words | None = None
     kinds: Annotated[dict[str, str] | None, BeforeValidator(_kinds)] = None
     acts_of_kinds: Annotated[dict[str, tuple[str, str]] | None, BeforeValidator(_acts_of_kinds)] = (

@@ -9,6 +9,7 @@ from proxy.policy.load import default_lexicon
 
 NAMES: dict[tuple[str, str], str] = {
     ("send", "message"): """
+        fetch_and_send email_sender
         GmailSendEmail TelegramSendMessage send_channel_message send_direct_message
         send_certificate call_phone
     """,
@@ -20,12 +21,14 @@ NAMES: dict[tuple[str, str], str] = {
         invite_collaborator invite_user_to_slack grant_app_permission
     """,
     ("pay", "money"): """
+        check_and_pay
         BankManagerPayBill BankManagerTransferFunds VenmoSendMoney BinanceWithdraw
         BinanceDeposit EthereumManagerTransferEther verify_transaction send_money
         schedule_transaction update_scheduled_transaction checkout request_refund
         send_payment_request make_payment set_rent_payment
     """,
     ("read", "record"): """
+        weather_forecast text_translator route_planner inventory_tracker get_history list_delete_requests
         AmazonViewSavedAddresses FacebookManagerGetUserDetails
         GitHubGetRepositoryDetails GitHubSearchRepositories EpicFHIRGetPatientDetails
         ZillowSearchProperties FlexportTrackShipment list_commits puppeteer_navigate
@@ -66,6 +69,7 @@ NAMES: dict[tuple[str, str], str] = {
         NortonIdentitySafeGetPassword list_secrets get_secret
     """,
     ("write", "record"): """
+        status_update find_and_replace get_or_create
         TodoistUpdateTask create_repository git_clone git_commit set_webhook
         update_user_info modify_user_address modify_user_email apply_coupon
         update_shipping_address refuel_data enable_roaming resume_line suspend_line
@@ -85,6 +89,7 @@ NAMES: dict[tuple[str, str], str] = {
         get_rating_reviews_for_hotels
     """,
     ("destroy", "record"): """
+        log_delete search_and_delete log_wiper plan_delete monitor_stop
         TrafficControlDisableCameras delete_branch disable_roaming reset_apn_settings
     """,
     ("write", "web"): """
@@ -105,6 +110,7 @@ NAMES: dict[tuple[str, str], str] = {
         add_user_to_channel update_password rotate_credentials
     """,
     ("destroy", "identity"): """
+        account_deleter
         delete_ssh_key remove_collaborator remove_user_from_slack revoke_token
     """,
     ("input", "web"): """
