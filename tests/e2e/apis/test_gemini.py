@@ -284,7 +284,8 @@ def test_other_paths(line: Line, vertex: bool, version: str | None) -> None:
         chat = client.chats.create(model="gemini-3-flash", config=CONFIG)
         first = got(list(chat.send_message_stream("BLOCK ALLOW")))
         assert [c.name for c in first.calls] == ["look_up"]
-        second = got([chat.send_message(respond(first.calls))])
+        reply: Any = respond(first.calls)
+        second = got([chat.send_message(reply)])
         assert "I have 2 results" in second.text
     assert "/gateway/google/" in line.model.requests[-1].path
     assert line.model.rejected == []
