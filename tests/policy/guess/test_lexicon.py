@@ -107,6 +107,8 @@ ASKED = [
     ("send_email", "Tell Meredith what is new", True),
     ("send_email", "Share the figures with Ursula", True),
     ("send_email", "Share the names of the best two", False),
+    ("create_calendar_event", "Where can we have dinner in Lyon?", False),
+    ("create_calendar_event", "Put the lunch with Ann on Friday", True),
     ("send_message", "Summarise the messages of today", False),
     ("reserve_hotel", "Which hotel has the best reviews?", False),
     ("reserve_hotel", "Find a hotel and make a reservation", True),
