@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -88,7 +89,7 @@ class _Written:
 type Snapshot = tuple[dict[str, str | None], set[str], str | None]
 
 
-class Runner:
+class Runner(ABC):
     """The state of a line, and what its commands do."""
 
     def __init__(self) -> None:
@@ -106,8 +107,9 @@ class Runner:
         self.written: dict[str, _Written] = {}
         self.fetched = False  # an archive or a repository from the network was unpacked
 
+    @abstractmethod
     def text(self, text: str, at: At) -> None:
-        raise NotImplementedError
+        """Reads a text that is run here (`sh -c`, a here-document); who knows the grammar does."""
 
     def fault(self, why: str) -> None:
         self.why = self.why or why
