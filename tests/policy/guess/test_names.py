@@ -28,6 +28,7 @@ NAMES: dict[tuple[str, str], str] = {
         send_payment_request make_payment set_rent_payment
     """,
     ("read", "record"): """
+        wikipedia arxiv duckduckgo weather
         weather_forecast text_translator route_planner inventory_tracker get_history list_delete_requests
         AmazonViewSavedAddresses FacebookManagerGetUserDetails
         GitHubGetRepositoryDetails GitHubSearchRepositories EpicFHIRGetPatientDetails
