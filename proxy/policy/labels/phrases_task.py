@@ -16,7 +16,7 @@ _RULES = (
     r"directives?|contexts?|commands?|orders?|requests?|"
     r"constraints?|restrictions?|messages?|queries|query|goals?|objectives?|policies|"
     r"safety|text|input|conversation|system prompt|"
-    # Letters too many, too few or swapped: "iunstructions", "intructions", "insturctions".
+    # Letters too many, too few or swapped: "innstructions", "intructions", "insturctions".
     r"i[a-z]{0,2}n[a-z]{0,2}t[a-z]{0,2}u[a-z]{0,2}tions?|"
     r"you(?:'ve| have| were)? (?:been )?(?:told|said|given|asked))"
 )
