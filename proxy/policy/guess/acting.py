@@ -14,9 +14,10 @@ from proxy.model import Effect, Json, Origin
 from proxy.policy.facts import Facts
 from proxy.policy.guess.aim import Aim
 from proxy.policy.guess.arguments import PARTY, URL, Arguments, Target, read_arguments, targets_of
-from proxy.policy.guess.lexicon import Lexicon, Named
+from proxy.policy.guess.lexicon import Lexicon
 from proxy.policy.guess.reader import understood
 from proxy.policy.guess.schema import PLACES
+from proxy.policy.guess.verbs import Named
 
 INSTRUCTIONS, REQUEST, SECRET = "instructions", "request", "secret"
 _NOBODY = Origin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.policy.guess.arguments import Target
-from proxy.policy.guess.lexicon import Named
+from proxy.policy.guess.verbs import Named
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,22 @@
 """The tables of `rules/lexicon.yaml`, compiled: what a name says, where a call goes, what the user asks for.
 
-What belongs here: `Lexicon`, made once a rule set, and what it reads in a tool's name (`Named`) and in the
-user's words (`Said`). Both are remembered, for a session asks the same again and again; names and words are
-others' to choose, so the memories have an end.
+What belongs here: `Lexicon`, made once a rule set, and what it reads in a tool's name (`Named`) and in an
+argument's; `wishes` reads the user's words. What was read is remembered, for a session asks the same again
+and again; names and words are others' to choose, so the memories have an end.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-import re2
-
 from proxy.model import Reversibility
 from proxy.policy.guess.schema import ACTS, DOMAINS, PLACES, LexiconPart
-from proxy.policy.guess.verbs import acting_verb
-from proxy.policy.guess.words import forms, found_in, stem, words_of
+from proxy.policy.guess.verbs import Named, acting_verb
+from proxy.policy.guess.wishes import Wishes
+from proxy.policy.guess.words import folded_set, found_in, words_of
 from proxy.policy.origins.folding import fold, squash
 
 _MAKING = frozenset({"create", "add", "make", "new", "write", "reply"})
@@ -36,44 +34,6 @@ _OF_KNOWN = {"write": "file", "exec": "exec"}
 """What tools that are known by the whole name write and run."""
 _BEHIND = re.compile(r"call|[0-9]{6,8}")
 _SHORTEST = 3  # letters of a word that is cut out of another
-_USER_WORD = re.compile(r"[a-z][a-z-]+")
-_TOKEN = re.compile(r"[a-z]{3,}|[0-9]{3,}")
-_HOST = re.compile(
-    r"(?:https?://|www\.)[^\s\"'<>,)]+"
-    r"|\b[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|io|gov|dev|co|de|fr|es|eu|ai|app|info)\b"
-)
-_TELLING = re.compile(r"[a-z]{4,}|[0-9]{3,}")
-_LAST_LABEL = re.compile(r"^((?:[^/?#\s]*@)?[\w.-]*\w)\.[a-z]{2,24}(?=$|[/?#:])")
-_SCHEME = re.compile(r"^[a-z]+://")
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """What a tool's name says."""
-
-    act: str
-    domain: str
-    words: tuple[str, ...] = ()
-    trusted: bool = False  # what it brings is the operator's own
-    understood: bool = True  # some word of the name says what it does
-
-
-# "Do the following tasks: …": the list is the user's own, nothing is handed over.
-_OWN_TASKS = re2.compile(
-    rb"\b(?:the |these )?following (?:[a-z]+ )?(?:tasks?|steps?|instructions?|actions?|requests?|to-?dos?)\b"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What the user said, as it is asked of."""
-
-    words: frozenset[str] = frozenset()
-    tokens: frozenset[str] = frozenset()
-    hosts: tuple[str, ...] = ()
-    asks: frozenset[str] = frozenset()  # domains
-    delegated: bool = False
-    owes: bool = False
 
 
 class Lexicon:
@@ -99,31 +59,26 @@ class Lexicon:
             key=lambda item: (len(item[0]), item[0][0] == "*"),
             reverse=True,
         )
-        self._shared = _set(part.shared)
-        self._handover = _set(part.handover)
-        self._opened = _set(part.opened_to_read)
-        self._people = _set(part.people)
-        self._things = _set(part.things)
-        self._contents = _set(part.contents)
+        self._shared = folded_set(part.shared)
+        self._handover = folded_set(part.handover)
+        self._opened = folded_set(part.opened_to_read)
+        self._people = folded_set(part.people)
+        self._things = folded_set(part.things)
+        self._contents = folded_set(part.contents)
         self._place_of = {
             fold(key): at
             for at, place in reversed(list(enumerate(PLACES)))
             for key in (part.targets or {}).get(place, ())
         }
-        self._carries_out = _set(part.carries_out)
-        self._weak = _set(part.weak)
-        self._own = _set(part.own)
-        self._strangers = _set(part.strangers)
-        self._common = _set(part.common)
-        self._vendors = _set(part.vendors)
-        self._asks = {domain: _set(words) for domain, words in (part.asks or {}).items()}
-        self._asks_patterns = {
-            domain: _patterns(listed) for domain, listed in (part.asks_patterns or {}).items()
-        }
-        self._delegates = _patterns(part.delegates or ())
-        self._owes = _patterns(part.owes or ())
+        self._carries_out = folded_set(part.carries_out)
+        self._own = folded_set(part.own)
+        self._strangers = folded_set(part.strangers)
+        self._vendors = folded_set(part.vendors)
         self.named = lru_cache(4096)(self._named)
-        self.said = lru_cache(64)(self._said)
+        self._wishes = Wishes(part, self._acts, self._domains)
+        self.said = self._wishes.said
+        self.asked = self._wishes.asked
+        self.points_at = self._wishes.points_at
         self.role = lru_cache(4096)(self._role)
         self.of_kind = lru_cache(1024)(self._of_kind)
 
@@ -238,105 +193,6 @@ class Lexicon:
     def place(self, role: str) -> int | None:
         """Returns which kind of place an argument names, an index of `PLACES`."""
         return self._place_of.get(role)
-
-    # --- the user's words ------------------------------------------------------------------------
-    def _said(self, text: str) -> Said:
-        folded = fold(text)
-        data = folded.encode("utf-8", "replace")
-        words = {form for word in _USER_WORD.findall(folded) for form in forms(word)}
-        hosts = {host_of_text(found) for found in _HOST.findall(folded)}
-        asks = {domain for domain, table in self._asks.items() if table & words}
-        asks |= {
-            d for d, listed in self._asks_patterns.items() if any(p.search(data) for p in listed)
-        }
-        given = _OWN_TASKS.sub(b" ", data)
-        return Said(
-            words=frozenset(words),
-            tokens=frozenset(_TOKEN.findall(folded)),
-            hosts=tuple(sorted(host for host in hosts if host)),
-            asks=frozenset(asks),
-            delegated=any(pattern.search(given) for pattern in self._delegates),
-            owes=any(pattern.search(data) for pattern in self._owes),
-        )
-
-    def asked(self, named: Named, said: Said) -> bool:
-        """Tells whether the user's words ask for what a tool does: by its name, or its domain."""
-        if self._is_spelt_out(named, said):
-            return True
-        for at, word in enumerate(named.words):
-            verb = found_in(word, self._acts)
-            does = self._acts[verb] if verb is not None else ""
-            if len(word) < _SHORTEST or does == "read" or (does == "send" and named.act == "pay"):
-                continue  # who asks for a mail to be sent asks for no money to be
-            if at > 0 and does == "send" and found_in(word, self._domains):
-                continue  # the mail of `send_email`: who looks for mails asks for none to be sent
-            telling = word not in self._common if verb is not None else self._is_telling(word)
-            if telling and said.words.intersection(forms(word)):
-                return True
-        return bool(said.asks.intersection(_domains_asked(named)))
-
-    def _is_spelt_out(self, named: Named, said: Said) -> bool:
-        """Tells whether the user said both: "add Ann to that channel", for `add_user_to_channel`."""
-        common = noun = False
-        for word in named.words:
-            if len(word) >= _SHORTEST and said.words.intersection(forms(word)):
-                common = common or word in self._common
-                noun = noun or found_in(word, self._domains) is not None
-        return common and noun
-
-    def _is_telling(self, word: str) -> bool:
-        """Tells whether a word of a name says what it is about: the roaming in `enable_roaming`."""
-        return not (
-            len(word) <= _SHORTEST
-            or word in self._weak
-            or word in self._vendors
-            or found_in(word, self._domains)
-            or found_in(word, self._strangers)
-        )
-
-    def points_at(self, said: Said, value: str) -> bool:
-        """Tells whether the user's words point at a target: a telling word of it, or its site."""
-        plain = _SCHEME.sub("", fold(value).strip()).rstrip("/.,")
-        host = host_of_text(plain)
-        if "@" not in plain and "." in host:
-            for known in said.hosts:
-                if host == known or host.endswith("." + known) or known.endswith("." + host):
-                    return True
-        for word in _TELLING.findall(_LAST_LABEL.sub(r"\1", plain)):
-            if word not in self._weak and (word in said.tokens or stem(word) in said.words):
-                return True
-        return False
-
-
-def host_of_text(text: str) -> str:
-    """Returns the host a folded address begins with, without `www.`."""
-    host = re.split(r"[/?#\s]", _SCHEME.sub("", text), maxsplit=1)[0].rpartition("@")[2]
-    return host.partition(":")[0].removeprefix("www.").rstrip(".,")
-
-
-def _domains_asked(named: Named) -> set[str]:
-    """Returns what must be asked for: an order by "book", as who looks for hotels orders none."""
-    act = named.act
-    if act == "destroy":
-        return {"destroy"}
-    if act == "pay":
-        return {"money"}
-    if act == "order":
-        return {"booking"}
-    domains = {named.domain}
-    if act in ("publish", "input"):
-        domains.add("web")
-    if act == "send":
-        domains.add("message")
-    return domains
-
-
-def _set(words: Iterable[str] | None) -> frozenset[str]:
-    return frozenset(fold(word) for word in words or ())
-
-
-def _patterns(texts: Iterable[str]) -> tuple[re2.Pattern, ...]:
-    return tuple(re2.compile(text.encode()) for text in texts)
 
 
 EMPTY = Lexicon(LexiconPart())

@@ -25,7 +25,8 @@ from proxy.policy.guess.arguments import (
     read_arguments,
     targets_of,
 )
-from proxy.policy.guess.lexicon import EMPTY, Lexicon, Named
+from proxy.policy.guess.lexicon import EMPTY, Lexicon
+from proxy.policy.guess.verbs import Named
 from proxy.policy.site import Site
 
 _MAX_TARGET_CHARS = 1000

@@ -30,6 +30,17 @@ _SHORTEST_DOER = 5
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a tool's name says."""
+
+    act: str
+    domain: str
+    words: tuple[str, ...] = ()
+    trusted: bool = False  # what it brings is the operator's own
+    understood: bool = True  # some word of the name says what it does
+
+
+@dataclass(frozen=True, slots=True)
 class Verb:
     """The acting word of a name: what it does, the word as the table has it, and where it stands."""
 

@@ -8,7 +8,7 @@ crude; both sides go through the same function, so it is enough that they are st
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
 from proxy.policy.origins.folding import fold, visible
@@ -64,3 +64,8 @@ def words_of(name: str) -> tuple[str, ...]:
             made.append("_")
         made.append(char)
     return tuple(word for word in _NOT_WORD.split(fold("".join(made))) if word)
+
+
+def folded_set(words: Iterable[str] | None) -> frozenset[str]:
+    """Returns the words of a table, as names and texts are compared with them."""
+    return frozenset(fold(word) for word in words or ())
