@@ -88,16 +88,16 @@ class StoryDocument:
     labels: dict[str, int] = field(default_factory=dict)  # of results: when last observed
     tools: dict[str, int] = field(default_factory=dict)  # whose results were observed
     untrusted_ms: int = 0
-    user_text: str = ""
-    user_seen: list[str] = field(default_factory=list)  # digests of the user's messages
-    system_digest: str = ""
-    tools_digest: str = ""
     calls: int = 0
-    recent: list[tuple[str, int, bool | None]] = field(default_factory=list)
-    """The newest calls: (digest of tool and arguments, when, whether its result was an error)."""
-    told: list[str] = field(default_factory=list)
-    """Digests of texts and lines in the arguments of the newest calls: a model's words, not a user's."""
     trail: str = ""  # how far pieces of a secret have left (`origins.Trail`)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the user of a family has said; apart from its story, for it is long and seldom asked for."""
+
+    text: str = ""  # redacted, lower case, the newest part
+    seen: tuple[str, ...] = ()  # digests of all messages that were taken in
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +300,16 @@ class Transaction(Protocol):
     def story(self, family: str) -> StoryDocument: ...
 
     def put_story(self, family: str, story: StoryDocument) -> None: ...
+
+    def words(self, family: str) -> Words: ...
+
+    def put_words(self, family: str, words: Words) -> None: ...
+
+    def note_told(self, family: str, digests: Sequence[str], call_no: int, *, most: int) -> None:
+        """Keeps digests of what the arguments of a family's newest calls say; `most`: how many calls."""
+
+    def told_among(self, family: str, digests: Sequence[str]) -> frozenset[str]:
+        """Those of these digests that arguments have said."""
 
     def note_released(self, released: Released) -> None: ...
 

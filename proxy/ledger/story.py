@@ -15,7 +15,7 @@ import msgspec
 
 from proxy.errors import LedgerError
 from proxy.ledger.rows import member_text
-from proxy.ledger.store import ChainPosition, EvidenceRow, Released, StoryDocument
+from proxy.ledger.store import ChainPosition, EvidenceRow, Released, StoryDocument, Words
 from proxy.model import Side
 
 if TYPE_CHECKING:
@@ -34,6 +34,14 @@ STORY_DDL: tuple[str, ...] = (
     """CREATE TABLE stories (
         family TEXT PRIMARY KEY, document BLOB NOT NULL
     ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE words (
+        family TEXT PRIMARY KEY, said TEXT NOT NULL, seen TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE told (
+        family TEXT NOT NULL, digest TEXT NOT NULL, call_no INTEGER NOT NULL,
+        PRIMARY KEY (family, digest)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX told_by_call ON told (family, call_no)",
     """CREATE TABLE targets (
         agent TEXT NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL, at_ms INTEGER NOT NULL,
         PRIMARY KEY (agent, kind, target)
@@ -104,6 +112,30 @@ class SqliteStory:
 
     def put_story(self, family: str, story: StoryDocument) -> None:
         self._db.run("INSERT OR REPLACE INTO stories VALUES (?, ?)", (family, _encode(story)))
+
+    # --- what is said --------------------------------------------------------------------------------
+    def words(self, family: str) -> Words:
+        for row in self._db.rows("SELECT said, seen FROM words WHERE family = ?", (family,)):
+            return Words(row[0], tuple(row[1].split()))
+        return Words()
+
+    def put_words(self, family: str, words: Words) -> None:
+        self._db.run(
+            "INSERT OR REPLACE INTO words VALUES (?, ?, ?)",
+            (family, words.text, " ".join(words.seen)),
+        )
+
+    def note_told(self, family: str, digests: Sequence[str], call_no: int, *, most: int) -> None:
+        for digest in digests:
+            self._db.run("INSERT OR REPLACE INTO told VALUES (?, ?, ?)", (family, digest, call_no))
+        self._db.run("DELETE FROM told WHERE family = ? AND call_no <= ?", (family, call_no - most))
+
+    def told_among(self, family: str, digests: Sequence[str]) -> frozenset[str]:
+        found = (
+            self._db.rows("SELECT 1 FROM told WHERE family = ? AND digest = ?", (family, digest))
+            for digest in digests
+        )
+        return frozenset(d for d, rows in zip(digests, found, strict=True) if rows)
 
     # --- calls that were let through ---------------------------------------------------------------
     def note_released(self, released: Released) -> None:

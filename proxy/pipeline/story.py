@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from proxy.canonical import sha256_hex
 from proxy.ledger.store import (
@@ -37,7 +38,7 @@ from proxy.model import (
 )
 from proxy.pipeline.masking import masked
 from proxy.pipeline.reading import Reader, ReadText
-from proxy.pipeline.told import MOST_TOLD, told_in, without_told
+from proxy.pipeline.told import MOST_CALLS, told_in, without_told
 from proxy.policy.chains import UNREAD
 from proxy.policy.facts import FORGOTTEN, NOTHING_IN_FORCE, Evidence, Hints, InForce, Position, Seen
 from proxy.policy.origins.origin import origin_of
@@ -94,7 +95,7 @@ class StoryFacts:
             tools=tuple(story.tools),
             labels=tuple(story.labels),
             untrusted=story.untrusted_ms > 0,
-            user_text=story.user_text,
+            user_text=self._tx.words(self.family).text,
             calls=story.calls,
         )
 
@@ -192,8 +193,8 @@ class Story:
         now_ms: int,
         in_force: InForce = NOTHING_IN_FORCE,
     ) -> StoryFacts:
-        """Opens a family's past for one call."""
-        family = tx.family_of(identity.session, identity.parent)
+        """Opens a family's past for one call; `identity` knows the sessions above it."""
+        family = (identity.session, *identity.ancestors)[-1]
         return StoryFacts(tx, identity, family, self._reader.printer, now_ms, in_force)
 
     def released(
@@ -237,7 +238,8 @@ class Story:
         if facts.trail is not None:
             story.trail = facts.trail.write()
         if call.side is Side.MODEL:
-            story.told = list(dict.fromkeys((*story.told, *told_in(call.arguments))))[-MOST_TOLD:]
+            told = told_in(call.arguments)
+            tx.note_told(facts.family, told, story.calls, most=MOST_CALLS)
         for kind, _ in effects:
             _note(story.kinds, kind, now_ms)
         tx.put_story(facts.family, story)
@@ -318,21 +320,20 @@ class Story:
             return
         if identity.session_trust is not Trust.CREDENTIAL and tx.is_run(family):
             return  # who only names a run in a header does not speak for its user
-        story = tx.story(family)
-        changed = False
+        before = words = tx.words(family)
         for speaker, text, read in texts:
-            if read.digest in story.user_seen:
+            if read.digest in words.seen:
                 continue
-            changed = True
-            story.user_seen = [*story.user_seen, read.digest][-_MESSAGES:]
-            if speaker is Speaker.USER and (own := without_told(text, story.told)) != text:
-                text, read = own, self._reader.read_now(own, speaker)
+            words = replace(words, seen=(*words.seen, read.digest)[-_MESSAGES:])
             if speaker is Speaker.USER:
+                own = without_told(text, partial(tx.told_among, family))
+                if own != text:
+                    text, read = own, self._reader.read_now(own, speaker)
                 shown = redact_text(text[:_USER_CHARS]).lower()
-                story.user_text = f"{story.user_text}\n{shown}".strip()[-_USER_CHARS:]
+                words = replace(words, text=f"{words.text}\n{shown}".strip()[-_USER_CHARS:])
             self._keep(tx, family, Source(speaker, trusted=True, at_ms=now_ms), read, read.digest)
-        if changed:
-            tx.put_story(family, story)
+        if words != before:
+            tx.put_words(family, words)
 
     def _keep(
         self, tx: Transaction, family: str, base: Source, read: ReadText, digest: str

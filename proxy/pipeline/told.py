@@ -9,15 +9,18 @@ but digests.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from proxy.canonical import sha256_hex
 from proxy.model import Json
 
-MOST_TOLD = 512
+MOST_CALLS = 512
+"""Of how many calls of a family it is known what their arguments said."""
 _LEAST_CHARS = 4
 _LINES = 200
 _VALUES = 64
+_MOST_LINES = 4096
+"""Lines of a message that are looked up; what lies behind them is nobody's word."""
 
 
 def told_in(arguments: Json) -> tuple[str, ...]:
@@ -33,15 +36,19 @@ def told_in(arguments: Json) -> tuple[str, ...]:
     return (*lines, *texts)
 
 
-def without_told(text: str, told: Collection[str]) -> str:
-    """Returns a user message without the texts and lines that a model has told."""
-    if not told:
-        return text
-    known = set(told)
+def without_told(text: str, among: Callable[[Sequence[str]], Collection[str]]) -> str:
+    """Returns a user message without the texts and lines that a model has told.
+
+    Args:
+        text: the message.
+        among: returns which of some digests are of what was told.
+    """
+    lines = text.splitlines()
+    looked_at = lines[:_MOST_LINES]
+    known = among(tuple(dict.fromkeys(map(_digest, (text, *filter(_says, looked_at))))))
     if _digest(text) in known:
         return ""
-    lines = text.splitlines()
-    kept = [line for line in lines if not _says(line) or _digest(line) not in known]
+    kept = [line for line in looked_at if not _says(line) or _digest(line) not in known]
     return text if len(kept) == len(lines) else "\n".join(kept)
 
 
