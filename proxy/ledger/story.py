@@ -66,6 +66,8 @@ STORY_DDL: tuple[str, ...] = (
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(StoryDocument).decode
+_SWEEP_CALLS = 32
+"""What is too old is thrown out now and then, not with every call."""
 _ANY_TARGET = ""
 """A target's row that stands for the newest of all; no real target is empty."""
 
