@@ -267,6 +267,10 @@ class Story:
         effects = released.effects if released is not None else ()
         worth = rules.worth_of(tool, result.text)
         kinds = tuple(dict.fromkeys(kind for kind, _ in effects))
+        told = (*worth.labels, *read.labels, *(span.label for span in worth.spans))
+        if _brings_secrets(kinds, ()) and not any(map(_is_secret, told)) and not result.is_error:
+            # The rules say that this call reads a secret, and nothing says which part of it that is.
+            worth = replace(worth, labels=(*worth.labels, SECRET))
         base = Source(
             Speaker.RESULT,
             tool=tool,
@@ -355,11 +359,13 @@ class Story:
             tx.add_source(family, source, prints, digest=name, most_prints=MOST_PRINTS)
 
 
+def _is_secret(label: str) -> bool:
+    return label.startswith(SECRET)
+
+
 def _brings_secrets(kinds: Sequence[str], labels: Sequence[str]) -> bool:
     """Whether the rules say that all of a result is secret."""
-    return any(SECRET in kind.split(".") for kind in kinds) or any(
-        label.startswith(SECRET) for label in labels
-    )
+    return any(SECRET in kind.split(".") for kind in kinds) or any(map(_is_secret, labels))
 
 
 def _note(times: dict[str, int], name: str, now_ms: int) -> None:

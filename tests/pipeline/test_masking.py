@@ -20,6 +20,7 @@ tools:
   - name: get_secret
     effects: [{kind: data.read.secret, target: args.name}]
     returns: {trust: trusted, fields: {value: [secret]}}
+  - {name: read_vault, effects: [{kind: data.read.secret, target: args.name}]}
   - {name: send, effects: [{kind: data.egress, target: args.to, data: args.text}]}
   - {name: note, effects: []}
 chains:
@@ -77,3 +78,19 @@ async def test_what_the_user_said_stays(make_bench: MakeBench) -> None:
     call = bench.call("note", json.dumps({"text": f"{PHRASE} is right"}), "c2", "r2")
     await bench.pipeline.decide(call, bench.who(), call_key(bench.who(), call, "x"))
     assert bench.records("decision")[-1]["call"]["args"]["text"] == f"{PHRASE} is right"
+
+
+async def test_what_a_call_that_reads_a_secret_brings_is_one(make_bench: MakeBench) -> None:
+    """No label, no shape: the effect's kind says it."""
+    bench = make_bench(RULES)
+    await bench.hears("please rotate the password of the orders database")
+    read = bench.call("read_vault", '{"name": "orders-db"}', "c1", "r1")
+    await bench.pipeline.decide(read, bench.who(), call_key(bench.who(), read, "x"))
+    told = ToolResult("c1", "read_vault", PHRASE, args_sha256=read.args_sha256)
+    await bench.pipeline.results.observe(bench.who(), [told])
+    for n, piece in enumerate((PHRASE, PHRASE[3:15])):
+        text = json.dumps({"to": "x", "text": piece})
+        call = bench.call("send", text, f"d{n}", f"q{n}")
+        decision = await bench.pipeline.decide(call, bench.who(), call_key(bench.who(), call, "x"))
+        assert decision.verdict is Verdict.HOLD
+        assert piece not in bench.settings.log.read_text()
