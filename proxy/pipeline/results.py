@@ -79,15 +79,6 @@ class Results:
         await self._writer.run(partial(self._observe_in, identity, fresh, shown, read))
         self._remember(fresh)
 
-    def observe_in(
-        self, identity: Identity, results: Sequence[ToolResult], tx: Transaction, emit: Emit
-    ) -> None:
-        """The same in a transaction that is open."""
-        fresh, shown = self._fresh(identity, results)
-        read = [self._reader.read_now(result.text) for _, result in fresh]
-        self._observe_in(identity, fresh, shown, read, tx, emit)
-        self._remember(fresh)
-
     async def observe_texts(self, identity: Identity, request: ParsedRequest) -> None:
         """Takes in what user and system say in a model request."""
         new = [
@@ -103,13 +94,6 @@ class Results:
         )
         for mark, _, _ in new:
             self._seen[mark] = None
-
-    def observe_texts_in(
-        self, identity: Identity, texts: Sequence[tuple[Speaker, str]], tx: Transaction
-    ) -> None:
-        """The same in a transaction that is open, of texts that are told apart already."""
-        read = [(who, text, self._reader.read_now(text, who)) for who, text in texts]
-        self._story.said(tx, identity, read, self._now_ms())
 
     async def observe_http(self, key: str, result: ToolResult, *, certain: bool = True) -> None:
         """Settles the entries of an HTTP call, or those it is bound to, by the API's own answer.

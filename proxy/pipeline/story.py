@@ -79,6 +79,7 @@ class StoryFacts:
         self._printer = printer
         self.trail: Trail | None = None  # after this call, where it sends something
         self._story: StoryDocument | None = None
+        self._seen: Seen | None = None
         self._origins: dict[str, Origin] = {}
 
     @property
@@ -89,15 +90,17 @@ class StoryFacts:
 
     @property
     def seen(self) -> Seen:
-        story = self.document
-        return Seen(
-            kinds=tuple(story.kinds),
-            tools=tuple(story.tools),
-            labels=tuple(story.labels),
-            untrusted=story.untrusted_ms > 0,
-            user_text=self._tx.words(self.family).text,
-            calls=story.calls,
-        )
+        if self._seen is None:  # chains ask it at every step
+            story = self.document
+            self._seen = Seen(
+                kinds=tuple(story.kinds),
+                tools=tuple(story.tools),
+                labels=tuple(story.labels),
+                untrusted=story.untrusted_ms > 0,
+                user_text=self._tx.words(self.family).text,
+                calls=story.calls,
+            )
+        return self._seen
 
     def origin(self, value: Json) -> Origin:
         name = repr(value)

@@ -16,8 +16,8 @@ from typing import Protocol
 
 from proxy.model import Json, Reason, Verdict
 from proxy.policy.amounts import json_type
-from proxy.policy.cel import Dialect, Expression, Scope, tool_variables
-from proxy.policy.conditional import Conditional
+from proxy.policy.cel import Dialect, Scope, tool_variables
+from proxy.policy.conditional import Conditional, compile_parts
 from proxy.policy.effects import CompiledEffect, Produced, compile_effect
 from proxy.policy.problems import did_you_mean
 from proxy.policy.schema import EffectPart
@@ -31,7 +31,6 @@ SHELL = Dialect({**tool_variables(), **COMMAND_VARIABLES})
 EACH = ("@any", "@reads", "@writes", "@deletes", "@secrets", "@hosts", "@urls")
 """Entries that are about what a command touches, not about the command."""
 
-_BOOL = frozenset({"BOOL"})
 _MOST_ITEMS = 256
 _MOST_EFFECTS = 600
 _MOST_LINES = 100
@@ -255,22 +254,11 @@ def _compile(part: CommandShape, site: Site, pack: str) -> CommandEntry | None:
             site.at("run").fault(f"'{written}' is not one of {', '.join(EACH)}{near}")
             return None
         patterns.append(_Pattern(program, tuple(words), bool(set(program) & set("*?["))))
-    when: Expression | None = None
-    if part.when is not None:
-        when = site.at("when").expression(part.when, SHELL, "when", _BOOL)
-        if when is None:
-            return None
-    effects = tuple(
-        compile_effect(
-            effect,
-            site.at("effects", i),
-            rule=f"{label}#{i}",
-            tool=f"{part.run[0]} (shell)",
-            dialect=SHELL,
-        )
-        for i, effect in enumerate(part.effects)
-    )
-    return CommandEntry(when, effects, label, site.file, site.line, tuple(patterns))
+    tool = f"{part.run[0]} (shell)"
+    made = compile_parts(part.when, part.effects, site, label=label, tool=tool, dialect=SHELL)
+    if made is None:
+        return None
+    return CommandEntry(*made, label, site.file, site.line, tuple(patterns))
 
 
 def _built_in(kind: Opaque) -> CompiledEffect:

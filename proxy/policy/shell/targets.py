@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from proxy.policy.shell.line import Command, Facts, Word, listed
+from proxy.policy.shell.line import Command, Facts, listed
 from proxy.policy.shell.network import hosts_of, sends, urls_in
 from proxy.policy.shell.options import Parsed, parse_options
 from proxy.policy.shell.secret_paths import is_secret, normal_path
@@ -297,7 +297,3 @@ def _files(texts: Iterable[str], cwd: str) -> tuple[str, ...]:
 
 def _some(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))[:_MAX]
-
-
-def looks_like_path(word: Word) -> bool:
-    return bool(_LOOKS_LIKE_PATH.search(word.text))

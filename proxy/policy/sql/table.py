@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.model import Json, Reason, Verdict
-from proxy.policy.cel import Dialect, Expression, Scope, tool_variables
-from proxy.policy.conditional import Conditional
-from proxy.policy.effects import CompiledEffect, Produced, compile_effect
+from proxy.policy.cel import Dialect, Scope, tool_variables
+from proxy.policy.conditional import Conditional, compile_parts
+from proxy.policy.effects import CompiledEffect, Produced
 from proxy.policy.schema import EffectPart
 from proxy.policy.site import Site
 from proxy.policy.sql.reader import read_sql
 from proxy.policy.sql.statement import STATEMENT_VARIABLES, Statement
 
 STATEMENT = Dialect({**tool_variables(), **STATEMENT_VARIABLES})
-_BOOL = frozenset({"BOOL"})
 _MOST = 300
 """Statements times tables of one text that rules are asked about; one more holds the call."""
 
@@ -109,19 +108,8 @@ def compile_statements(parts: Iterable[tuple[StatementShape, Site, str]]) -> Sta
 
 def _compile(part: StatementShape, site: Site, pack: str) -> StatementEntry | None:
     label = f"{pack}/statements-{site.path[-1]}"
-    when: Expression | None = None
-    if part.when is not None:
-        when = site.at("when").expression(part.when, STATEMENT, "when", _BOOL)
-        if when is None:
-            return None
-    effects = tuple(
-        compile_effect(
-            effect,
-            site.at("effects", i),
-            rule=f"{label}#{i}",
-            tool=f"{part.statement[0]} statement",
-            dialect=STATEMENT,
-        )
-        for i, effect in enumerate(part.effects)
-    )
-    return StatementEntry(when, effects, label, site.file, site.line, part.statement)
+    tool = f"{part.statement[0]} statement"
+    made = compile_parts(part.when, part.effects, site, label=label, tool=tool, dialect=STATEMENT)
+    if made is None:
+        return None
+    return StatementEntry(*made, label, site.file, site.line, part.statement)

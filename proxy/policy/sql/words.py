@@ -68,11 +68,6 @@ _OUTFILE = re.compile(
 )
 
 
-def first_word(code: str) -> str:
-    found = _WORD.search(code)
-    return found[0].upper() if found is not None else ""
-
-
 def read_words(code: str, read: Reader) -> list[Statement] | None:
     """Returns the statements that one statement's code stands for; None: no word here knows it."""
     text = code.strip().lstrip("(").strip()
