@@ -51,6 +51,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+type Mode = Literal["enforce", "shadow"]
+
+
 class Settle(_Part):
     ok: Expression | None = None
     amount: Expression | None = None
@@ -155,6 +158,7 @@ class CommandPart(_Part):
 
 
 class Gate(_Part):
+    mode: Mode | None = None
     name: Name
     when: Expression
     verdict: Stated = "hold"
@@ -164,7 +168,9 @@ class Gate(_Part):
 
 
 class Budget(_Part):
+    mode: Mode | None = None
     name: Name
+    was: Annotated[tuple[str, ...], BeforeValidator(lambda v: as_texts(v, "a former name"))] = ()
     of: Annotated[
         tuple[str, ...],
         BeforeValidator(
@@ -222,6 +228,7 @@ def _within(value: Json) -> dict[str, Json]:
 
 
 class Chain(_Part):
+    mode: Mode | None = None
     name: Name
     steps: Annotated[tuple[Step, ...], BeforeValidator(lambda v: _listed(v, "steps"))]
     same: Annotated[str | None, BeforeValidator(lambda v: as_only(v, "target", "same: target"))] = (
@@ -246,6 +253,7 @@ def _listed(value: Json, what: str) -> Json:
 
 
 class Require(_Part):
+    mode: Mode | None = None
     name: Name
     for_: Annotated[tuple[str, ...], BeforeValidator(as_kind_globs)] = Field(alias="for")
     evidence: Annotated[tuple[str, ...], BeforeValidator(as_kind_globs)]
@@ -321,6 +329,7 @@ class ActionPart(_Part):
 
 
 class Signal(_Part):
+    mode: Mode | None = None
     on: Annotated[str, BeforeValidator(_on)]
     do: Annotated[tuple[ActionPart, ...], BeforeValidator(_actions)]
     name: Name | None = None
@@ -360,6 +369,11 @@ class PricesPart(_Part):
 class File(_Part):
     version: Annotated[Literal[1], BeforeValidator(lambda v: _version(v))]
     pack: Name | None = None
+    extends: Annotated[
+        tuple[str, ...], BeforeValidator(lambda v: as_texts(v, "a pack's name"))
+    ] = ()
+    vars: dict[str, Any] | None = None
+    mode: Mode | None = None
     tools: tuple[Tool, ...] = ()
     gates: tuple[Gate, ...] = ()
     budgets: tuple[Budget, ...] = ()

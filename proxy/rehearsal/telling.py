@@ -1,6 +1,6 @@
 """Outcomes of cases as people and programs read them: lines of text, JSON objects.
 
-What belongs here: the words only; `cli/rules.py` prints them.
+What belongs here: the words only; `cli/rules/test.py` prints them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,18 @@
+"""`checkrein rules`: everything about rule files, one file a command."""
+
+from __future__ import annotations
+
+import click
+
+from proxy.cli.lazy import LazyGroup
+
+_COMMANDS = {
+    "check": ("proxy.cli.rules.check", "Check rule files."),
+    "test": ("proxy.cli.rules.test", "Run cases files."),
+    "replay": ("proxy.cli.rules.replay", "Judge recorded sessions again."),
+}
+
+
+@click.group("rules", cls=LazyGroup, lazy=_COMMANDS)
+def command() -> None:
+    """Check, test, explain, replay and suggest rules."""
