@@ -18,6 +18,17 @@ def packs_directory() -> Path:
     return installed if installed.is_dir() else PACKAGE.parent / "rules"
 
 
+def pack_folders() -> tuple[Path, ...]:
+    """Returns where packs are looked for by name: CHECKREIN_PACKS, else the user's folder; then ours."""
+    named = os.environ.get("CHECKREIN_PACKS")
+    if named:
+        own = [Path(folder) for folder in named.split(os.pathsep) if folder]
+    else:
+        base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+        own = [Path(base) / "checkrein" / "rules"]
+    return (*own, packs_directory())
+
+
 def default_state_path() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "checkrein" / "state.sqlite"

@@ -207,7 +207,7 @@ def _check_keys(part: schema.Signal, site: Site) -> None:
 
 
 def _actions(part: schema.ActionPart, site: Site, i: int, of: int) -> Iterable[Action]:
-    where = site.at(i) if of > 1 or site.at(i).path in site.document.nodes else site
+    where = site.at(i) if of > 1 or site.at(i).stated else site
     stated = [
         key
         for key, value in (
@@ -276,7 +276,7 @@ def _place(signal: Signal, action: Action) -> Site:
     at = signal.site.at("do")
     for i in range(len(signal.actions)):
         for one in (at.at(action.verb), at.at(i, action.verb)):
-            node = one.document.nodes.get(one.path)
+            node = one.document.node(one.path)
             if node is not None and getattr(node, "value", None) == action.name:
                 return one
     return at

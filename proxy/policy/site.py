@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from proxy.policy.cel import Dialect, Expression, ExpressionErrors
+from proxy.policy.named_values import expand
 from proxy.policy.problems import Problem
 from proxy.policy.shape import describe
 from proxy.policy.yamlnodes import Document, Path
@@ -29,11 +30,16 @@ class Site:
 
     @property
     def file(self) -> str:
-        return self.document.name
+        return self.document.place(self.path)[0].name
 
     @property
     def line(self) -> int:
         return self.document.line(self.path)
+
+    @property
+    def stated(self) -> bool:
+        """Whether a file has a value here."""
+        return self.document.node(self.path) is not None
 
     def problem(self, text: str, *, offset: int = 0) -> Problem:
         where = describe(self.document, self.path)
@@ -46,11 +52,16 @@ class Site:
         self, text: str, dialect: Dialect, what: str, types: frozenset[str]
     ) -> Expression | None:
         """Compiles an expression that must be able to give one of these CEL types, or is dynamic."""
+        expanded = expand(text, self.document.variables)
+        if expanded.fault is not None:
+            offset, fault = expanded.fault
+            self.fault(f"{what}: {fault}", offset=offset)
+            return None
         try:
-            made = dialect.compile(text)
+            made = dialect.compile(expanded.text)
         except ExpressionErrors as error:
             for problem in error.problems:
-                self.fault(f"{what}: {problem.text}", offset=problem.offset)
+                self.fault(f"{what}: {problem.text}", offset=expanded.offset(problem.offset))
             return None
         kind = made.type_name
         if kind.partition("<")[0] not in types and kind != "DYN":

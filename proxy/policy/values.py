@@ -23,7 +23,7 @@ KIND_GLOB = re.compile(r"[a-z0-9.*?\[\]!-]+")
 _WINDOW = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
 OPERATION = re.compile(r"query|mutation|subscription")
 METHOD = re.compile(r"[A-Za-z]+|\*")
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def fault(text: str) -> PydanticCustomError:
@@ -79,7 +79,7 @@ def as_window(value: Json) -> int:
     found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise fault("expected a time span such as 30s, 15m, 24h or 7d")
-    return int(found[1]) * _UNIT_MS[found[2]]
+    return int(found[1]) * UNIT_MS[found[2]]
 
 
 def as_expression(value: Json) -> str:

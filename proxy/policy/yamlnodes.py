@@ -12,12 +12,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from proxy.model import Json
 from proxy.policy.problems import Problem
+
+if TYPE_CHECKING:
+    from proxy.policy.named_values import Variable
 
 type Path = tuple[str | int, ...]
 
@@ -48,7 +51,10 @@ class _Loader(yaml.CSafeLoader):
 
 @dataclass(slots=True)
 class Document:
-    """One file's value, and the node each part of it came from."""
+    """One file's value, and the node each part of it came from.
+
+    A value that was put together from several files (`extending.py`) says in `moved` where its parts stood.
+    """
 
     name: str
     lines: list[str]
@@ -56,12 +62,31 @@ class Document:
     nodes: dict[Path, yaml.Node] = field(default_factory=dict)
     keys: dict[Path, yaml.Node] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    moved: dict[Path, tuple[Document, Path]] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+
+    def place(self, path: Path) -> tuple[Document, Path]:
+        """Returns the file that a value was written in, and its path there."""
+        for length in range(len(path), -1, -1) if self.moved else ():
+            found = self.moved.get(path[:length])
+            if found is not None:
+                document, start = found
+                return document.place((*start, *path[length:]))
+        return self, path
+
+    def node(self, path: Path) -> yaml.Node | None:
+        """Returns the node of a value; None where the files do not state it."""
+        document, inside = self.place(path)
+        return document.nodes.get(inside)
 
     def problem(self, path: Path, text: str, *, key: bool = False, offset: int = 0) -> Problem:
         """Returns a problem at a value (or its key), or `offset` characters into a text value.
 
         Where the path is not in the file (a missing key), the nearest parent is named.
         """
+        document, inside = self.place(path)
+        if document is not self:
+            return document.problem(inside, text, key=key, offset=offset)
         marks = self.keys if key and path in self.keys else self.nodes
         while path not in marks and path:
             path, marks = path[:-1], self.nodes
@@ -75,7 +100,7 @@ class Document:
 
     def line(self, path: Path) -> int:
         """Returns the line a value starts at."""
-        node = self.nodes.get(path)
+        node = self.node(path)
         return node.start_mark.line + 1 if node is not None else 1
 
     def _inside(self, node: yaml.Node, offset: int) -> tuple[int, int]:
