@@ -8,19 +8,45 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from proxy.errors import CheckreinError
 
 
+class Severity(StrEnum):
+    """Whether a rule set with such a problem can be used."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 @dataclass(frozen=True, slots=True, order=True)
-class Problem:
-    """One mistake, or one warning, at its place."""
+class Related:
+    """Another place that a problem is about, and what is there."""
 
     file: str
     line: int
     col: int
     text: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake, or one warning, at its place.
+
+    Two are equal, and in order, by place and text alone: what else is known of one is for those who show it.
+    """
+
+    file: str
+    line: int
+    col: int
+    text: str
+    code: str = field(default="", compare=False)  # the row in `codes.py`; empty: its wording tells
+    severity: Severity = field(default=Severity.ERROR, compare=False)
+    end: tuple[int, int] | None = field(default=None, compare=False)  # line, and column behind it
+    related: tuple[Related, ...] = field(default=(), compare=False)
+    hint: str = field(default="", compare=False)  # what to do, where the text does not say it
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.col}: {self.text}"
