@@ -42,6 +42,23 @@ class Address(click.ParamType[tuple[str, int]]):
         return host.strip("[]") or "127.0.0.1", int(port)
 
 
+class RulePath(click.ParamType[Path]):
+    """A rule file, a folder of them, or the name of a pack."""
+
+    name = "rules"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if path.exists() or isinstance(value, Path):
+            return path
+        from proxy.policy.packs import Library
+
+        try:
+            return Library().path_of(str(value))
+        except LookupError as error:
+            self.fail(f"{value!r}: no such file or folder, and {error}", param, ctx)
+
+
 def admin_option[F: Callable[..., Any]](function: F) -> F:
     """Adds --admin."""
     return click.option(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.errors import ConfigurationError
+from proxy.policy.packs import Library
 from proxy.policy.problems import Problem, RuleErrors, did_you_mean
 from proxy.policy.yamlnodes import read_yaml
 from proxy.rehearsal.part import Part
@@ -93,7 +94,7 @@ def read_cases(path: Path, text: str) -> CaseFile:
     if top.is_mapping and (type(top.take("version")) is not int or top.take("version") != 1):
         top.fault("version", "this version reads 'version: 1'")
     named = top.texts("rules")
-    rules = [path.parent / name for name in named] or [_beside(path)]
+    rules = [found for name in named if (found := _rule_file(top, path, name))] or [_beside(path)]
     cases: list[Case] = []
     if top.has("cases"):
         cases = [_case(part) for part in top.parts("cases", "case")]
@@ -104,6 +105,17 @@ def read_cases(path: Path, text: str) -> CaseFile:
     if document.problems:
         raise RuleErrors(document.problems)
     return CaseFile(path, tuple(rules), tuple(cases))
+
+
+def _rule_file(top: Part, path: Path, name: str) -> Path | None:
+    """Returns the file that `rules` names: one with an ending is relative, a bare name is a pack's."""
+    if "/" in name or name.endswith(".yaml"):
+        return path.parent / name
+    try:
+        return Library().path_of(name, path)
+    except LookupError as error:
+        top.fault("rules", str(error))
+        return None
 
 
 def _beside(path: Path) -> Path:

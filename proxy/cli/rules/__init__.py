@@ -7,6 +7,7 @@ import click
 from proxy.cli.lazy import LazyGroup
 
 _COMMANDS = {
+    "init": ("proxy.cli.rules.init", "Copy a pack to edit, or start from one."),
     "check": ("proxy.cli.rules.check", "Check rule files."),
     "test": ("proxy.cli.rules.test", "Run cases files."),
     "replay": ("proxy.cli.rules.replay", "Judge recorded sessions again."),
