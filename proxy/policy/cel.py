@@ -20,6 +20,7 @@ from cel_expr_python import cel
 
 from proxy.model import Json, Origin
 from proxy.policy.amounts import read_amount
+from proxy.policy.cel_problems import ExpressionProblem, read_report
 from proxy.policy.facts import Facts
 from proxy.policy.fetch.hosts import host_of
 from proxy.policy.problems import did_you_mean
@@ -112,33 +113,44 @@ _PATH = re.compile(
     re.ASCII,
 )
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[\"([^\"]*)\"\]|\[([0-9]+)\]", re.ASCII)
-_PROBLEM = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'")
-_FUNCTIONS = (
-    "num",
-    "origin",
-    "host",
-    "has",
-    "size",
-    "matches",
-    "startsWith",
-    "endsWith",
-    "contains",
-    "exists",
-    "all",
-)
+_FUNCTIONS = {
+    "num": "num(args.x)",
+    "origin": "origin(args.x)",
+    "host": "host(args.url)",
+    "has": "has(args.x)",
+    "size": "size(args.x)",
+    "string": "string(args.x)",
+    "int": "int(args.x)",
+    "double": "double(args.x)",
+    "matches": 'x.matches("pattern")',
+    "startsWith": 'x.startsWith("text")',
+    "endsWith": 'x.endsWith("text")',
+    "contains": 'x.contains("text")',
+    "exists": "list.exists(x, x > 1)",
+    "all": "list.all(x, x > 1)",
+}
+"""Functions that are near when a name is wrong, and how each is written."""
+_ELSEWHERE = {
+    "len": "size(x)",
+    "length": "size(x)",
+    "lower": 'x.matches("(?i)pattern") to leave case aside',
+    "lowerAscii": 'x.matches("(?i)pattern") to leave case aside',
+    "toLowerCase": 'x.matches("(?i)pattern") to leave case aside',
+    "float": "double(x), or num(x) for text",
+    "str": "string(x)",
+    "any": "list.exists(x, x > 1)",
+    "indexOf": "x.contains(y)",
+    "split": "x.matches(pattern)",
+    "regex": "x.matches(pattern)",
+    "None": "null",
+    "nil": "null",
+    "undefined": "!has(args.x)",
+}
+"""Names of other languages, and how CEL says it here."""
 
 
 class ExpressionFault(Exception):
     """An expression that gave no usable value; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExpressionProblem:
-    """A mistake found at load: what, and how many characters into the expression."""
-
-    offset: int
-    text: str
 
 
 def _num(value: Json) -> float:
@@ -231,32 +243,13 @@ class Dialect:
         try:
             compiled = self._env.compile(text)
         except RuntimeError as error:
-            raise ExpressionErrors(list(self._problems(text, str(error)))) from error
+            found = read_report(text, str(error), self._undeclared)
+            raise ExpressionErrors(list(found)) from error
         wrong = list(_origin_problems(text))
         if wrong:
             raise ExpressionErrors(wrong)
         needs = tuple(name for name, pattern in self._named.items() if pattern.search(text))
         return Expression(text, compiled, needs, _reader(text), _ASKS.search(text) is not None)
-
-    def _problems(self, text: str, message: str) -> Iterator[ExpressionProblem]:
-        spoiled: set[str] = set()
-        found = _PROBLEM.findall(message)
-        for line, col, what in found:
-            if "'*error*'" in what and spoiled:
-                continue  # only says again that the part before it is wrong
-            offset = _offset(text, int(line), int(col))
-            words = what.removesuffix(" (in container '')").removesuffix(" [INVALID_ARGUMENT]")
-            if name := _UNDECLARED.search(words):
-                spoiled.add(name[1])
-                offset = _start_of(text, name[1], offset)
-                words = self._undeclared(name[1])
-            elif "'(double, int)'" in words or "'(int, double)'" in words:
-                words += "; write the number with a fraction, such as 3.0"
-            elif words.startswith("Syntax error") and "expecting {" in words:
-                words = words.partition(" expecting {")[0]
-            yield ExpressionProblem(offset, words)
-        if not found:
-            yield ExpressionProblem(0, message.splitlines()[0].partition(" [")[0])
 
     def _undeclared(self, name: str) -> str:
         root = name.partition(".")[0]
@@ -268,7 +261,11 @@ class Dialect:
             return f"'{name}': only gates, chains and requires have 'act'"
         if root == "evidence" and "evidence.kind" not in self.variables:
             return f"'{name}': only requires have 'evidence'"
-        near = did_you_mean(name, (*self.variables, *_FUNCTIONS))
+        if name in _FUNCTIONS:
+            return f"'{name}' is written {_FUNCTIONS[name]}"
+        if name in _ELSEWHERE:
+            return f"unknown function '{name}'; write {_ELSEWHERE[name]}"
+        near = did_you_mean(name, (*self.variables, *_FUNCTIONS, "true", "false", "null"))
         return f"unknown variable or function '{name}'{near}"
 
 
@@ -437,17 +434,6 @@ def _reader(text: str) -> Callable[[Scope], Json] | None:
         return value
 
     return read
-
-
-def _offset(text: str, line: int, col: int) -> int:
-    lines = text.splitlines(keepends=True)
-    return min(sum(map(len, lines[: line - 1])) + col - 1, len(text))
-
-
-def _start_of(text: str, name: str, offset: int) -> int:
-    """CEL points at the dot or the parenthesis behind a name; the name's start reads better."""
-    at = text.rfind(name, 0, offset + len(name) + 1)
-    return at if at >= 0 and at <= offset <= at + len(name) else offset
 
 
 def _brief(text: str) -> str:
