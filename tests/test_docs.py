@@ -77,7 +77,10 @@ def _commands() -> list[tuple[str, click.Command]]:
         assert command is not None
         made.append((name, command))
         if isinstance(command, click.Group):
-            made += [(f"{name} {sub}", c) for sub, c in command.commands.items()]
+            for sub in command.list_commands(context):
+                inner = command.get_command(context, sub)
+                assert inner is not None
+                made.append((f"{name} {sub}", inner))
     return made
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from proxy.cli.admin import AdminClient
-from proxy.cli.options import admin_option
+from proxy.cli.options import RulePath, admin_option
 from proxy.errors import ConfigurationError
 from proxy.settings import admin_socket_path
 
@@ -39,7 +39,7 @@ _CA = (
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.option("--session", help="The session's name (default: a new one).")
 @click.option("--agent", default=None, help="The agent's name (default: the command's).")
-@click.option("--rules", type=click.Path(path_type=Path, exists=True), multiple=True)
+@click.option("--rules", type=RulePath(), multiple=True)
 @admin_option
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND…")
 def command(

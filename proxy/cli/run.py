@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from proxy.cli.options import Address, Duration, state_option
+from proxy.cli.options import Address, Duration, RulePath, state_option
 from proxy.errors import ConfigurationError, LedgerError, LogError
 from proxy.settings import Settings, admin_socket_path, default_state_path
 
@@ -20,9 +20,9 @@ from proxy.settings import Settings, admin_socket_path, default_state_path
 @click.option("--upstream", help="Reverse mode: the base URL that requests go to.")
 @click.option(
     "--rules",
-    type=click.Path(path_type=Path, exists=True),
+    type=RulePath(),
     multiple=True,
-    help="A rule file or a folder of them; may be given several times.",
+    help="A rule file, a folder of them, or a pack's name; may be given several times.",
 )
 @state_option
 @click.option("--log", type=click.Path(path_type=Path), help="The decision log.")

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import cli
+from proxy.cli.options import RulePath
 from proxy.policy.load import load_paths
 from proxy.policy.ruleset import RuleSet
 from proxy.settings import packs_directory
@@ -105,3 +107,16 @@ def test_what_is_there_is_not_written_over() -> None:
 def test_a_name_that_no_pack_has() -> None:
     code, said = _said("init", "suport-desk")
     assert (code, "did you mean 'support-desk'?" in said) == (2, True)
+
+
+def test_rules_options_take_a_packs_name() -> None:
+    """A path goes before a pack of the same name; what is neither is told with the nearest name."""
+    taken = RulePath()
+    assert taken.convert("support-desk", None, None) == packs_directory() / "support-desk.yaml"
+    Path("support-desk").mkdir()
+    assert taken.convert("support-desk", None, None) == Path("support-desk")
+    with pytest.raises(
+        click.BadParameter,
+        match="no such file or folder, and there is no pack 'sport-desk'; did you",
+    ):
+        taken.convert("sport-desk", None, None)

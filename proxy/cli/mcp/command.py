@@ -27,7 +27,7 @@ from proxy.cli.admin import AdminClient, plain
 from proxy.cli.mcp.bridge import Bridge, LineJudge
 from proxy.cli.mcp.judges import ClosedOnError, RemoteJudge, Unreachable
 from proxy.cli.mcp.run_credential import credential_of_run
-from proxy.cli.options import Duration, admin_option, state_option
+from proxy.cli.options import Duration, RulePath, admin_option, state_option
 from proxy.errors import ConfigurationError, LedgerError, LogError
 from proxy.settings import Settings, default_state_path
 
@@ -57,7 +57,7 @@ _VERBS = frozenset({"run", "exec", "dlx", "x", "tool"})
 @click.option("--embedded", is_flag=True, help="Judge here, also where a proxy runs.")
 @click.option(
     "--rules",
-    type=click.Path(path_type=Path, exists=True),
+    type=RulePath(),
     multiple=True,
     help="Embedded: a rule file or a folder of them; may be given several times.",
 )
