@@ -142,6 +142,7 @@ _ELSEWHERE = {
     "indexOf": "x.contains(y)",
     "split": "x.matches(pattern)",
     "regex": "x.matches(pattern)",
+    "not": "!x, or !(x in list)",
     "None": "null",
     "nil": "null",
     "undefined": "!has(args.x)",
@@ -264,7 +265,7 @@ class Dialect:
         if name in _FUNCTIONS:
             return f"'{name}' is written {_FUNCTIONS[name]}"
         if name in _ELSEWHERE:
-            return f"unknown function '{name}'; write {_ELSEWHERE[name]}"
+            return f"unknown name '{name}'; write {_ELSEWHERE[name]}"
         near = did_you_mean(name, (*self.variables, *_FUNCTIONS, "true", "false", "null"))
         return f"unknown variable or function '{name}'{near}"
 

@@ -105,7 +105,7 @@ def _syntax(text: str, at: int, what: str) -> ExpressionProblem:
         opened = _open_bracket(text)
         if opened is not None:
             return ExpressionProblem(opened, f"'{text[opened]}' is not closed")
-        return ExpressionProblem(len(text.rstrip()), "the expression ends too early")
+        return ExpressionProblem(max(len(text.rstrip()) - 1, 0), "the expression ends too early")
     unread = _UNREAD.search(what)
     got = unread[1] if unread else (match[1] if (match := _INPUT.search(what)) else "")
     char = text[at : at + 1]
@@ -141,12 +141,10 @@ def _meaning(
 ) -> Iterator[ExpressionProblem]:
     named = [match[1] for _, what in found if (match := _UNDECLARED.search(what))]
     misused = next((name for name in named if name in _MACROS), None)
-    spoiled = False
-    for at, what in found:
-        if "'*error*'" in what and spoiled:
+    for i, (at, what) in enumerate(found):
+        if "*error*" in what and i:
             continue  # only says again that the part before it is wrong
         if name := _UNDECLARED.search(what):
-            spoiled = True
             if misused is None:
                 yield ExpressionProblem(_start_of(text, name[1], at), undeclared(name[1]))
             elif name[1] == misused:

@@ -133,7 +133,7 @@ ERRORS = (
         "The expression speaks of something that is not there, or not in this place.",
         "Write a variable or function that docs/rules.md lists for this place.",
         (
-            r"unknown (variable or )?function '",
+            r"unknown (variable or function|name) '",
             r"': only .* have '",
             r"an origin has no '",
             r" has no fields?\b",

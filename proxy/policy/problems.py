@@ -61,8 +61,36 @@ class RuleErrors(CheckreinError):
 
 
 def did_you_mean(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
-    """Returns "; did you mean 'x'?" for the nearest known word, or nothing."""
+    """Returns "; did you mean 'x'?" for the nearest known word, or nothing.
+
+    A wrong suggestion is worse than none: besides being alike (`cutoff`, as difflib has it), the words must be at
+    most a third of their letters apart, or one the beginning of the other.
+    """
     names = sorted(set(known))
     same = [name for name in names if name.casefold() == word.casefold()]
-    near = same or difflib.get_close_matches(word, names, n=1, cutoff=cutoff)
+    near = same or [
+        name
+        for name in difflib.get_close_matches(word, names, n=3, cutoff=cutoff)
+        if _is_near(word, name)
+    ]
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _is_near(word: str, name: str) -> bool:
+    if len(word) >= 3 and (name.startswith(word) or word.startswith(name)):
+        return True
+    return _edits(word.casefold(), name.casefold()) <= max(1, max(len(word), len(name)) // 3)
+
+
+def _edits(one: str, other: str) -> int:
+    """Counts letters put in, left out, replaced or swapped with the next (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, char in enumerate(one, 1):
+        last, before, row = before, row, [i]
+        for j, opposite in enumerate(other, 1):
+            edits = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (char != opposite))
+            if i > 1 and j > 1 and char == other[j - 2] and one[i - 2] == opposite:
+                edits = min(edits, last[j - 2] + 1)
+            row.append(edits)
+    return row[-1]

@@ -1,4 +1,4 @@
-"""Rule files as people write them: each bad one beside its exact message, each pack without a warning."""
+"""Rule files as people write them: each bad or suspicious one beside its exact messages, each pack without a warning."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from proxy.model import Verdict
-from proxy.policy.problems import RuleErrors
+from proxy.policy.codes import ERRORS, code_of
+from proxy.policy.load import load_paths
+from proxy.policy.problems import Problem, RuleErrors, Severity
 from proxy.policy.ruleset import RuleSet
 
 BAD = Path(__file__).parent / "bad"
@@ -15,11 +17,32 @@ RULES = Path(__file__).resolve().parents[2] / "rules"
 PACKS = sorted(p for p in RULES.glob("*.yaml") if not p.name.endswith(".cases.yaml"))
 
 
-@pytest.mark.parametrize("path", sorted(BAD.glob("*.yaml")), ids=lambda p: p.stem)
-def test_every_mistake_of_a_bad_file_is_told_with_its_place(path: Path) -> None:
+def mistakes(name: str) -> tuple[Problem, ...]:
     with pytest.raises(RuleErrors) as caught:
-        RuleSet.load_text(path.name, path.read_text(encoding="utf-8"))
-    assert str(caught.value) + "\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
+        load_paths([Path(name)])
+    return caught.value.problems
+
+
+@pytest.mark.parametrize("path", sorted(BAD.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_mistake_of_a_bad_file_is_told_with_its_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file's name, line, column and text are the `.txt` beside it, to the letter."""
+    monkeypatch.chdir(BAD)
+    told = mistakes(path.name)
+    assert "\n".join(map(str, told)) + "\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
+    assert {code_of(problem) for problem in told} <= {code.id for code in ERRORS}
+    assert {problem.severity for problem in told} == {Severity.ERROR}
+
+
+def test_the_corpus_has_every_kind_of_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At least 80 files, and one at least for each code of an error."""
+    monkeypatch.chdir(BAD)
+    files = sorted(BAD.glob("*.yaml"))
+    assert len(files) >= 80
+    assert sorted(p.stem for p in files) == sorted(p.stem for p in BAD.glob("*.txt"))
+    met = {code_of(problem) for path in files for problem in mistakes(path.name)}
+    assert met == {code.id for code in ERRORS}
 
 
 @pytest.mark.parametrize("path", PACKS, ids=lambda p: p.stem)
@@ -33,7 +56,7 @@ def test_all_packs_load_together_and_a_file_given_twice_is_read_once() -> None:
     rules = RuleSet.load([RULES, PACKS[0]])
     assert len(rules.files) == len(PACKS)
     # Packs are alternatives, and may know the same tool: of two files the first counts.
-    assert [str(w) for w in rules.warnings if not w.text.endswith(", and counts")] == []
+    assert [str(w) for w in rules.warnings if code_of(w) != "mapped-twice"] == []
 
 
 def test_mistakes_of_several_files_come_together(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
 
+from proxy.cli.rules.report.hints import hint_of
 from proxy.policy.codes import CODES, with_codes
 from proxy.policy.problems import Problem
 from proxy.policy.yamlnodes import Document, read_yaml
@@ -55,6 +56,7 @@ class Sources:
     def __init__(self, read: Callable[[Path], bytes] = Path.read_bytes) -> None:
         self._read = read
         self._documents: dict[str, Document | None] = {}
+        self._starts: dict[str, dict[Place, yaml.Node]] = {}
 
     def findings(self, problems: Iterable[Problem]) -> list[Finding]:
         """Returns the problems in order, each with its code and its end."""
@@ -67,7 +69,8 @@ class Sources:
             seen[name] += 1
             if seen[name] > 1:
                 name = f"{name}-{seen[name]}"
-            made.append(Finding(name, problem, end_line, end_col, source))
+            shown = replace(problem, hint=hint_of(problem, source))
+            made.append(Finding(name, shown, end_line, end_col, source))
         return made
 
     def line(self, file: str, number: int) -> str | None:
@@ -90,7 +93,9 @@ class Sources:
         document = self._document(problem.file)
         if document is None:
             return problem.line, problem.col + 1
-        node = None if problem.code == "cel-name" else _starting_at(document, here)
+        if problem.file not in self._starts:
+            self._starts[problem.file] = _starts(document)
+        node = None if problem.code == "cel-name" else self._starts[problem.file].get(here)
         if node is not None:
             return _end_of(node, document, here)
         line = self.line(problem.file, problem.line) or ""
@@ -102,14 +107,14 @@ class Sources:
         return problem.line, end
 
 
-def _starting_at(document: Document, here: Place) -> yaml.Node | None:
-    """Returns the smallest value or key that starts at a place."""
-    starting = [
-        node
-        for node in (*document.keys.values(), *document.nodes.values())
-        if (node.start_mark.line + 1, node.start_mark.column + 1) == here
-    ]
-    return min(starting, key=lambda node: _last(node), default=None)
+def _starts(document: Document) -> dict[Place, yaml.Node]:
+    """Returns the smallest value or key that starts at each place."""
+    made: dict[Place, yaml.Node] = {}
+    for node in (*document.keys.values(), *document.nodes.values()):
+        place = (node.start_mark.line + 1, node.start_mark.column + 1)
+        if place not in made or _last(node) < _last(made[place]):
+            made[place] = node
+    return made
 
 
 def _around(document: Document, here: Place) -> yaml.Node | None:
