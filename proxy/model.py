@@ -17,6 +17,12 @@ type Json = Any
 """A JSON value as Python holds it. Numbers with a fraction are `Decimal` in call arguments."""
 
 
+SHADOW = "shadow:"
+"""Stands before the kind of an effect that only rule files in shadow know of, and before the name of
+what a signal in shadow would have set in force. No rule file can write it: no name or kind has a colon.
+"""
+
+
 class Side(StrEnum):
     """From where a call was seen."""
 
@@ -172,6 +178,7 @@ class Reason:
     verdict: Verdict
     file: str | None = None
     line: int | None = None
+    shadow: bool = False  # its rule is in shadow: told and logged, it stops nothing
 
 
 class Measure(StrEnum):
@@ -200,6 +207,7 @@ class Charge:
     warn_at: Decimal | None = None  # a share of the limit, 0 < x <= 1
     file: str | None = None
     line: int | None = None
+    shadow: bool = False  # it is counted, and stops nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,7 @@ class BudgetState:
     warned: bool = False  # this call crossed warn_at
     file: str | None = None
     line: int | None = None
+    shadow: bool = False  # it stops nothing
 
     @property
     def exceeded(self) -> bool:

@@ -49,6 +49,7 @@ from proxy.wire.usage import usage_of_headers
 logger = logging.getLogger("checkrein")
 
 _ROUTED = "checkrein_routed"
+_BESIDE = "checkrein_routed_in_shadow"
 _UNPARSED = "checkrein_unparsed"
 
 
@@ -97,12 +98,18 @@ class Gatekeeper:
         flow.metadata[_UNPARSED] = None if is_read else self._unparsed.on_path(flow)
         routed = self._routed(flow)
         flow.metadata[_ROUTED] = routed
+        beside = self._routed_in_shadow(flow) if routed is None else None
+        flow.metadata[_BESIDE] = beside
         if protocol is not None or routed is not None:
             if not is_signed(request):
                 request.headers["accept-encoding"] = "identity"
         elif flow.metadata[_UNPARSED] is None and self._mcp.wants_stream(request):
             await self._mcp.open_stream(flow)
-        elif flow.metadata[_UNPARSED] is None and request.method not in ("POST", "PUT", "PATCH"):
+        elif (
+            flow.metadata[_UNPARSED] is None
+            and beside is None
+            and request.method not in ("POST", "PUT", "PATCH")
+        ):
             flow.metadata[MARK] = PASS
             flow.request.stream = not _is_unmeasured(request)
 
@@ -147,7 +154,10 @@ class Gatekeeper:
             if protocol is None and routed is None and await self._is_closed(flow, body):
                 return
         if protocol is None:
+            beside: str | None = flow.metadata[_BESIDE]
             flow.metadata[MARK] = PASS
+            if beside is not None:  # it would pass; now what files in shadow make of it
+                await self._tool_request(flow, body, beside, in_shadow=True)
             return
         await self._model_request(flow, protocol, body)
 
@@ -226,33 +236,42 @@ class Gatekeeper:
         elif made is not None:
             exchange.outlay = (self._spending, made)
 
-    async def _tool_request(self, flow: http.HTTPFlow, body: bytes, host: str) -> None:
+    async def _tool_request(
+        self, flow: http.HTTPFlow, body: bytes, host: str, *, in_shadow: bool = False
+    ) -> None:
         identity = await self._who.identify(flow, key_is_checked=False)
-        tool = ToolRequest(self._pipeline, identity, flow, body, host)
+        tool = ToolRequest(self._pipeline, identity, flow, body, host, in_shadow=in_shadow)
         flow.metadata[MARK] = tool
         if flow.client_conn.timestamp_end is not None:
             tool.presence.leave()  # it hung up before there was a mark to tell
         await tool.judge()
 
     def _routed(self, flow: http.HTTPFlow) -> str | None:
-        """Returns the host under which rules name this request as a call, None where none does.
+        """Returns the host under which rules name this request as a call, None where none does; what files
+        in shadow alone name takes no request away from those who judge it without them.
 
         Every name counts under which a server may take it (`names_of`), and so does a method that a
         header puts in place of the request's own (`ToolRequest` refuses that).
         """
         request = flow.request
         methods = [request.method, *(request.headers[h] for h in OVERRIDES if h in request.headers)]
-        for host in names_of(flow):
-            if any(self._pipeline.rules.route(m.strip(), host, request.path) for m in methods):
-                return host
+        for rules in self._pipeline.rules.enforcing():
+            for host in names_of(flow):
+                if any(rules.route(m.strip(), host, request.path) for m in methods):
+                    return host
         return None
+
+    def _routed_in_shadow(self, flow: http.HTTPFlow) -> str | None:
+        request, rules = flow.request, self._pipeline.rules
+        named = names_of(flow)
+        return next((h for h in named if rules.route(request.method, h, request.path)), None)
 
     def _names_other_method(self, flow: http.HTTPFlow, body: bytes) -> bool:
         """Whether a POST that no route names would be one under the method its `_method` asks for."""
         path, _, query = flow.request.path.partition("?")
-        rules = self._pipeline.rules
         return any(
             rules.route(method, host, path)
+            for rules in self._pipeline.rules.enforcing()
             for host in names_of(flow)
             for method in ("PUT", "PATCH", "DELETE", "GET")
         ) and (names_method_field(query) or names_method_field(body))

@@ -36,14 +36,19 @@ class ToolRequest:
         flow: http.HTTPFlow,
         body: bytes,
         host: str | None = None,
+        *,
+        in_shadow: bool = False,
     ) -> None:
-        """`host`: the name under which rules know the destination, if not the one connected to."""
+        """`host`: the name under which rules know the destination, if not the one connected to.
+        `in_shadow`: only files in shadow name the route; what cannot be read passes.
+        """
         self.presence = Presence()
         self._pipeline = pipeline
         self._identity = identity
         self._flow = flow
         self._body = body
         self._host = host or flow.request.host
+        self._in_shadow = in_shadow
         self._key = ""
 
     async def judge(self) -> None:
@@ -53,6 +58,10 @@ class ToolRequest:
         except (UnjudgeableArguments, ValueError, RecursionError) as error:
             known = isinstance(error, UnjudgeableArguments)
             text = str(error) if known else "bytes that are not what the content type says"
+            if self._in_shadow:
+                told = f"{text}: a route in shadow, so it passed"
+                await self._pipeline.note_error(self._identity, "tool request", told)
+                return
             self._flow.response = problem(
                 400, "The request cannot be read safely", text, kind="unreadable"
             )

@@ -58,7 +58,7 @@ type _Key = tuple[str, str, str, str]  # budget, scope, measure, unit
 class _Sum:
     """What one call adds to one budget and scope."""
 
-    __slots__ = ("added", "before", "charge", "limit", "members", "on_exceed")
+    __slots__ = ("added", "before", "charge", "limit", "members", "on_exceed", "shadow")
 
     def __init__(self, charge: Charge, before: Decimal) -> None:
         self.charge = charge
@@ -66,6 +66,7 @@ class _Sum:
         self.added = Decimal(0)
         self.limit = charge.limit
         self.on_exceed = charge.on_exceed
+        self.shadow = charge.shadow
         self.members: set[str] = set()
 
     def state(self) -> BudgetState:
@@ -85,6 +86,7 @@ class _Sum:
             warned,
             charge.file,
             charge.line,
+            self.shadow,
         )
 
 
@@ -153,6 +155,7 @@ class SqliteAccount:
         else:  # one budget has one limit; if two rules' charges disagree, the stricter binds
             sum_.limit = min(sum_.limit, charge.limit)
             sum_.on_exceed = max(sum_.on_exceed, charge.on_exceed)
+            sum_.shadow = sum_.shadow and charge.shadow
         return key, sum_
 
     def _charge_row(
@@ -422,7 +425,11 @@ class SqliteAccount:
 
 
 def _stops(state: BudgetState, approved: bool) -> bool:
-    """Tells whether an exceeded budget stops the call; a human's yes never passes one that blocks."""
+    """Tells whether an exceeded budget stops the call: one in shadow never; a human's yes never passes
+    one that blocks.
+    """
+    if state.shadow:
+        return False
     if state.on_exceed is Verdict.HOLD:
         return not approved
     return state.on_exceed is Verdict.BLOCK

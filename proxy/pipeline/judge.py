@@ -44,11 +44,12 @@ from proxy.model import (
 )
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.records import decision_record, hold_record
+from proxy.pipeline.shadow import exceeded_if_shrunk, in_shadow, strictest, strictest_of_all
 from proxy.pipeline.signals import Watch
 from proxy.pipeline.standing import Who
 from proxy.pipeline.story import Story, StoryFacts
 from proxy.pipeline.texts import budget_text, plain
-from proxy.policy.facts import InForce
+from proxy.policy.facts import NOTHING_IN_FORCE, InForce
 from proxy.policy.ruleset import Assessment, RuleSet
 from proxy.policy.signals import in_force, of_model_request
 from proxy.redact import redact
@@ -148,19 +149,28 @@ class Judge:
         watch = Watch(
             tx, emit, Who(identity.session, facts.family, identity.agent, identity.human), now_ms
         )
-        facts.in_force = in_force(watch.acting())
+        facts.in_force, facts.in_shadow = _acting(watch)
         if asked.effects is None:
             assessment = rules.assess(call, identity, asked.http, facts)
             fresh = not rules.signals or tx.past_decision(asked.key) is None
             if watch.take(rules, call, asked.http, identity, assessment, fresh=fresh):
-                facts.in_force = in_force(watch.acting())  # it is judged by what it set off itself
+                # It is judged by what it set off itself.
+                facts.in_force, facts.in_shadow = _acting(watch)
                 assessment = rules.assess(call, identity, asked.http, facts)
         else:
             facts.in_force = of_model_request(facts.in_force)
+            facts.in_shadow = of_model_request(facts.in_shadow)
             assessment = rules.assess_effects(call, identity, asked.effects, asked.reasons, facts)
+        assessment = self._in_mode(assessment)
         case = _Case(call, identity, assessment, facts, watch, asked, rules.digest, started_ns)
         step = self._account if asked.ran_already else self._decide
         return step(case, tx, emit)
+
+    def _in_mode(self, assessment: Assessment) -> Assessment:
+        """Returns an assessment as this run takes it: where all is in shadow, nothing of it counts."""
+        if not self._settings.shadow:
+            return assessment
+        return replace(assessment, reasons=in_shadow(assessment.reasons))
 
     # --- inside the transaction ------------------------------------------------------------------
 
@@ -169,7 +179,7 @@ class Judge:
         past = tx.past_decision(case.key)
         if past is not None and past.verdict is not Verdict.HOLD:
             reasons = case.assessment.reasons if past.verdict is Verdict.BLOCK else ()
-            return Decision(past.verdict, case.call, reasons, repeated=True)
+            return self._repeated(case, past.verdict, reasons)
         hold = (
             tx.hold(past.hold_id)
             if past is not None and past.hold_id is not None
@@ -180,7 +190,7 @@ class Judge:
         if past is not None and hold is not None and hold.state is not HoldState.APPROVED:
             # This very call is held already, or its hold has ended: the hold's state is the answer.
             verdict = Verdict.HOLD if hold.state is HoldState.PENDING else Verdict.BLOCK
-            return Decision(verdict, case.call, hold.reasons, hold.budgets, hold, repeated=True)
+            return self._repeated(case, verdict, hold.reasons, hold.budgets, hold)
         if hold is not None and hold.state is HoldState.APPROVED and not _was_shown(hold, case):
             self._expire(replace(hold, expires_at_ms=now_ms), tx, emit, now_ms)
             hold = None
@@ -201,65 +211,49 @@ class Judge:
         if counted:
             case = self._again_besides(case, counted[0])
         reasons = case.assessment.reasons
-        gates = max((r.verdict for r in reasons), default=Verdict.ALLOW)
+        gates = strictest(reasons)
         if counted:
-            stated = {r.rule for r in reasons if r.verdict is Verdict.HOLD}
-            covered = stated <= self._approved_there(counted, tx)
-            shadow = self._settings.shadow
-            if gates is not Verdict.BLOCK and (covered or approved or shadow):
+            stated = {r.rule for r in reasons if r.verdict is Verdict.HOLD and not r.shadow}
+            there = self._approved_there(counted, tx)
+            covered = stated <= there
+            if gates is not Verdict.BLOCK and (covered or approved):
                 # Bound only here, when it passes: a call that is held leaves its entry to others.
                 self._counted(case, tx, now_ms)
+                self._counted_in_shadow(case, tx, now_ms)
                 if hold is not None and approved and not covered:
                     hold = transition(hold, HoldEvent.USE, now_ms=now_ms)
                     tx.put_hold(hold)
                     emit(hold_record(hold, "used"))
                 else:
                     hold = None
-                would = (Verdict.ALLOW if covered else gates) if shadow else None
-                decision = Decision(
-                    Verdict.ALLOW, case.call, reasons, hold=hold, would=would, bound=counted[0]
-                )
+                reasons = tuple(r for r in reasons if not r.shadow or r.rule not in there)
+                decision = self._decision(case, Verdict.ALLOW, reasons, hold=hold, bound=counted[0])
                 return self._conclude(case, tx, emit, now_ms, decision, before=before)
         drift = None if counted else self._drift(case, tx, now_ms)
         if drift is not None:
             reasons = (*reasons, _drift_reason(drift))
         passes = gates is Verdict.ALLOW or (approved and gates is Verdict.HOLD)
-        reservation = self._reserve(
-            case, tx, now_ms, approved=approved, dry=not passes and not self._settings.shadow
-        )
+        if passes and not counted:
+            case = self._once_in_shadow(case, tx, now_ms)
+        reservation = self._reserve(case, tx, now_ms, approved=approved, dry=not passes)
         made = reservation.made and passes  # a dry one only says that the budgets would not stop it
-        scaled = case.facts.in_force
-        exceeded = tuple(_budget_reason(s, scaled) for s in reservation.states if s.exceeded)
-        if not (approved and made):
-            reasons = (*reasons, *exceeded)
+        reasons = (*reasons, *self._exceeded(case, reservation, but_held=approved and made))
         budgets = (*case.assessment.call_states, *reservation.states)
-        strictest = max((r.verdict for r in reasons), default=Verdict.ALLOW)
-        if self._settings.shadow:
-            decision = Decision(
-                Verdict.ALLOW, case.call, reasons, budgets, would=strictest, drift=drift
-            )
-            return self._conclude(case, tx, emit, now_ms, decision, before=before)
         if made:
             if approved and hold is not None:
                 hold = transition(hold, HoldEvent.USE, now_ms=now_ms)
                 tx.put_hold(hold)
                 emit(hold_record(hold, "used", budgets))
-            decision = Decision(
-                Verdict.ALLOW, case.call, reasons, budgets, hold if approved else None, drift=drift
+            decision = self._decision(
+                case, Verdict.ALLOW, reasons, budgets, hold=hold if approved else None, drift=drift
             )
             return self._conclude(case, tx, emit, now_ms, decision, before=before)
-        verdict = Verdict.BLOCK if strictest is Verdict.BLOCK else Verdict.HOLD
+        verdict = Verdict.BLOCK if strictest(reasons) is Verdict.BLOCK else Verdict.HOLD
         if verdict is Verdict.HOLD and (hold is None or hold.state is not HoldState.PENDING):
             hold = self._new_hold(case, reasons, budgets, now_ms)
             tx.add_hold(hold)
-        decision = Decision(
-            verdict,
-            case.call,
-            reasons,
-            budgets,
-            hold if verdict is Verdict.HOLD else None,
-            drift=drift,
-        )
+        held = hold if verdict is Verdict.HOLD else None
+        decision = self._decision(case, verdict, reasons, budgets, hold=held, drift=drift)
         return self._conclude(case, tx, emit, now_ms, decision, before=before)
 
     def _account(self, case: _Case, tx: Transaction, emit: Emit) -> Decision:
@@ -269,18 +263,72 @@ class Judge:
         if past is not None:
             return Decision(past.verdict, case.call, repeated=True)
         reservation = self._reserve(case, tx, now_ms, unlimited=True)
-        reasons = (
-            *case.assessment.reasons,
-            *(_budget_reason(s, case.facts.in_force) for s in reservation.states if s.exceeded),
+        reasons = (*case.assessment.reasons, *self._exceeded(case, reservation))
+        decision = self._decision(
+            case, Verdict.ALLOW, reasons, (*case.assessment.call_states, *reservation.states)
         )
-        decision = Decision(
-            Verdict.ALLOW,
-            case.call,
-            reasons,
-            (*case.assessment.call_states, *reservation.states),
-            would=max((r.verdict for r in reasons), default=Verdict.ALLOW),
-        )
+        decision = replace(decision, would=strictest_of_all(reasons))
         return self._conclude(case, tx, emit, now_ms, decision, before=None)
+
+    # --- what is told ----------------------------------------------------------------------------
+
+    def _decision(
+        self,
+        case: _Case,
+        verdict: Verdict,
+        reasons: Sequence[Reason],
+        budgets: Sequence[BudgetState] = (),
+        *,
+        hold: Hold | None = None,
+        bound: Entry | None = None,
+        drift: Entry | None = None,
+    ) -> Decision:
+        """Puts apart what is told to the agent and what rules in shadow say."""
+        beside = tuple(r for r in reasons if r.shadow)
+        would = max(verdict, strictest_of_all(beside))
+        return Decision(
+            verdict,
+            case.call,
+            tuple(r for r in reasons if not r.shadow),
+            tuple(b for b in budgets if not b.shadow),
+            hold,
+            would=would if would is not verdict or self._settings.shadow else None,
+            bound=bound,
+            drift=drift,
+            shadow_reasons=beside,
+            shadow_budgets=tuple(b for b in budgets if b.shadow),
+        )
+
+    def _repeated(
+        self,
+        case: _Case,
+        verdict: Verdict,
+        reasons: Sequence[Reason],
+        budgets: Sequence[BudgetState] = (),
+        hold: Hold | None = None,
+    ) -> Decision:
+        """The answer to a call that was decided before: what it was, and nothing of shadow."""
+        stopping = tuple(r for r in reasons if not r.shadow)
+        told = tuple(b for b in budgets if not b.shadow)
+        return Decision(verdict, case.call, stopping, told, hold, repeated=True)
+
+    def _exceeded(
+        self, case: _Case, reservation: Reservation, *, but_held: bool = False
+    ) -> tuple[Reason, ...]:
+        """Returns why budgets speak against a call; `but_held`: a human has passed those that hold."""
+        scaled = case.facts.in_force
+        reasons = [
+            _budget_reason(state, scaled)
+            for state in reservation.states
+            if state.exceeded and (state.shadow or not but_held)
+        ]
+        states = (*case.assessment.call_states, *reservation.states)
+        for state, why in exceeded_if_shrunk(states, scaled, case.facts.in_shadow):
+            reason = _budget_reason(state, NOTHING_IN_FORCE)
+            reasons.append(replace(reason, text=f"{reason.text} {why}", shadow=True))
+        return in_shadow(reasons) if self._settings.shadow else tuple(reasons)
+
+    # --- the account -----------------------------------------------------------------------------
 
     def _reserve(
         self,
@@ -296,7 +344,7 @@ class Judge:
             identity=case.identity,
             call=case.call,
             call_key=case.key,
-            effects=case.assessment.effects,
+            effects=(*case.assessment.effects, *case.assessment.shadowed),
             now_ms=now_ms,
             settle_by_ms=now_ms + int(self._settings.settle_after_s * 1000),
             approved=approved,
@@ -312,7 +360,23 @@ class Judge:
         Binding spares a call the budgets, not the rules: what holds it here, and was not part of what
         a human approved there, holds it still (another host, a path with two readings).
         """
-        effects: Sequence[ChargedEffect] = case.assessment.effects
+        return self._bound(case, case.assessment.effects, tx, now_ms, dry=dry)
+
+    def _counted_in_shadow(
+        self, case: _Case, tx: Transaction, now_ms: int, *, dry: bool = False
+    ) -> Sequence[Entry]:
+        """The same for what only files in shadow know of; it is never the other side of anything else."""
+        return self._bound(case, case.assessment.shadowed, tx, now_ms, dry=dry)
+
+    def _bound(
+        self,
+        case: _Case,
+        effects: Sequence[ChargedEffect],
+        tx: Transaction,
+        now_ms: int,
+        *,
+        dry: bool,
+    ) -> Sequence[Entry]:
         if case.call.side is Side.MODEL or not effects:
             return ()
         bound = tx.bind(
@@ -324,19 +388,26 @@ class Judge:
         )
         return bound or ()
 
+    def _once_in_shadow(self, case: _Case, tx: Transaction, now_ms: int) -> _Case:
+        """Leaves out what files in shadow have counted on the model's side of the action already."""
+        if not self._counted_in_shadow(case, tx, now_ms, dry=True):
+            return case
+        self._counted_in_shadow(case, tx, now_ms)
+        return replace(case, assessment=replace(case.assessment, shadowed=()))
+
     def _again_besides(self, case: _Case, entry: Entry) -> _Case:
         """Assesses a call again, now that its other side is known: that side's steps are its own."""
         asked = case.asked
         case.facts.besides = entry.call_key
         rules = self._in_force.rules
         assessment = rules.assess(asked.call, case.identity, asked.http, case.facts)
-        return replace(case, assessment=assessment)
+        return replace(case, assessment=self._in_mode(assessment))
 
     def _approved_there(self, entries: Sequence[Entry], tx: Transaction) -> set[str]:
         """Returns the rules that held the model side of an action, and that a human approved there."""
         past = tx.past_decision(entries[0].call_key)
         hold = tx.hold(past.hold_id) if past is not None and past.hold_id is not None else None
-        return {r.rule for r in hold.reasons} if hold is not None else set()
+        return {r.rule for r in hold.reasons if not r.shadow} if hold is not None else set()
 
     def _drift(self, case: _Case, tx: Transaction, now_ms: int) -> Entry | None:
         """Returns the model-side entry that a tool-side call is like, and differs from."""
@@ -412,14 +483,15 @@ class Judge:
             self._story.released(
                 tx, case.facts, case.call, case.identity, case.key, case.assessment
             )
-            case.watch.released(case.call, case.asked.http, case.assessment)
+            if not case.assessment.known_in_shadow:
+                case.watch.released(case.call, case.asked.http, case.assessment)
         if before is None:  # when a held call passes later, its hold's `used` record tells
             arguments: Json = redact(case.facts.shown(case.call.arguments))
             emit(
                 decision_record(
                     decision,
                     case.identity,
-                    _shown_effects(case),
+                    (*_shown_effects(case), *_shown_effects(case, in_shadow=True)),
                     arguments,
                     rules_digest=case.rules_digest,
                     elapsed_us=(time.perf_counter_ns() - case.started_ns) // 1000,
@@ -431,18 +503,33 @@ class Judge:
 _OPEN = (HoldState.PENDING, HoldState.APPROVED)
 
 
-def _shown_effects(case: _Case) -> tuple[Effect, ...]:
+def _acting(watch: Watch) -> tuple[InForce, InForce]:
+    """What signals have set in force, and what those in shadow would have besides."""
+    acting = watch.acting()
+    beside = [one for one in acting if one.shadow]
+    return (
+        in_force(one for one in acting if not one.shadow),
+        in_force(beside) if beside else NOTHING_IN_FORCE,
+    )
+
+
+def _shown_effects(case: _Case, *, in_shadow: bool = False) -> tuple[Effect, ...]:
     """A call's effects as they may be written down: a target can carry a secret away."""
-    effects = (charged.effect for charged in case.assessment.effects)
+    charged_effects = case.assessment.shadowed if in_shadow else case.assessment.effects
+    effects = (charged.effect for charged in charged_effects)
     return tuple(
         e if e.target is None else replace(e, target=case.facts.shown(e.target)) for e in effects
     )
 
 
 def _was_shown(hold: Hold, case: _Case) -> bool:
-    """Whether a human was told of every rule that holds this call now; what came since is asked anew."""
-    shown = {reason.rule for reason in hold.reasons}
-    return all(r.rule in shown for r in case.assessment.reasons if r.verdict is Verdict.HOLD)
+    """Whether a human was told of every rule that holds this call now; what came since is asked anew.
+
+    What they were told as in shadow they were not asked about.
+    """
+    shown = {reason.rule for reason in hold.reasons if not reason.shadow}
+    holding = (r for r in case.assessment.reasons if r.verdict is Verdict.HOLD and not r.shadow)
+    return all(r.rule in shown for r in holding)
 
 
 def _drift_reason(entry: Entry) -> Reason:
@@ -464,4 +551,5 @@ def _budget_reason(state: BudgetState, scaled: InForce) -> Reason:
         verdict=state.on_exceed,
         file=state.file,
         line=state.line,
+        shadow=state.shadow,
     )

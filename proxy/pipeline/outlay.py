@@ -117,7 +117,8 @@ class Outlay:
             f"the price of the model '{self.model or 'without a name'}' is not known, so what it will "
             "cost cannot be either: add it under 'model_prices:'"
         )
-        return effects, [Reason("model-price", text, Verdict.HOLD)]
+        shadow = SPEND not in rules.enforced_spending
+        return effects, [Reason("model-price", text, Verdict.HOLD, shadow=shadow)]
 
     def amounts(self, rules: RuleSet, usage: Usage) -> dict[str, Decimal]:
         """Returns what an answer used, by effect kind."""

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 from proxy.canonical import json_number
 from proxy.model import (
+    SHADOW,
     BudgetState,
     Call,
     Effect,
@@ -48,8 +49,8 @@ def decision_record(
         "effects": [effect_record(e) for e in effects],
         "verdict": decision.verdict.label,
         "would": decision.would.label if decision.would is not None else None,
-        "reasons": [reason_record(r) for r in decision.reasons],
-        "budgets": [budget_record(b) for b in decision.budgets],
+        "reasons": [reason_record(r) for r in (*decision.reasons, *decision.shadow_reasons)],
+        "budgets": [budget_record(b) for b in (*decision.budgets, *decision.shadow_budgets)],
         "hold": hold_short(decision.hold),
         "bound": other_side_record(decision.bound),
         "drift": other_side_record(decision.drift),
@@ -135,6 +136,7 @@ class Standing:
     actions: tuple[str, ...]
     scope: str
     until_ms: int | None
+    shadow: bool = False  # it would be in force, if its rule were not in shadow
 
 
 def standing_record(standing: Standing) -> Record:
@@ -144,6 +146,7 @@ def standing_record(standing: Standing) -> Record:
         "do": list(standing.actions),
         "scope": standing.scope,
         "until": None if standing.until_ms is None else _time(standing.until_ms),
+        "mode": _mode(standing.shadow),
     }
 
 
@@ -230,12 +233,13 @@ def call_record(call: Call, arguments: Json) -> Record:
 
 def effect_record(effect: Effect) -> Record:
     return {
-        "kind": effect.kind,
+        "kind": effect.kind.removeprefix(SHADOW),
         "amount": _number(effect.amount),
         "unit": effect.unit,
         "target": None if effect.target is None else redact_text(effect.target),
         "reversibility": effect.reversibility.value,
         "points": _number(effect.points),
+        "mode": _mode(effect.kind.startswith(SHADOW)),
     }
 
 
@@ -245,6 +249,7 @@ def reason_record(reason: Reason) -> Record:
         "file": reason.file,
         "line": reason.line,
         "text": redact_text(reason.text),
+        "mode": _mode(reason.shadow),
     }
 
 
@@ -256,7 +261,12 @@ def budget_record(state: BudgetState) -> Record:
         "limit": _number(state.limit),
         "unit": state.unit,
         "warned": state.warned,
+        "mode": _mode(state.shadow),
     }
+
+
+def _mode(shadow: bool) -> str:
+    return "shadow" if shadow else "enforce"
 
 
 def hold_short(hold: Hold | None) -> Record | None:

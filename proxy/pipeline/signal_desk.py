@@ -266,4 +266,4 @@ def _said(name: str, body: Mapping[str, Json]) -> str:
 
 def _standing(signal: Signal, row: SignalRow) -> Standing:
     actions = tuple(str(Action(a.verb, a.name, a.by)) for a in signal.actions)
-    return Standing(signal.name, actions, row.scope, row.until_ms)
+    return Standing(signal.name, actions, row.scope, row.until_ms, signal.shadow)

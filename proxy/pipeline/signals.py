@@ -20,7 +20,7 @@ from proxy.ledger.writer import Emit
 from proxy.model import Call, HttpCall, Identity, Json
 from proxy.pipeline.hosts import hosts_of
 from proxy.pipeline.records import Standing, signal_record
-from proxy.pipeline.standing import Happened, Who, acting_of, row_of, span, why_of
+from proxy.pipeline.standing import Happened, Who, acting_of, row_name, row_of, span, why_of
 from proxy.policy.signals import Acting, Signal
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ class Watch:
         if not rules.signals or call.kind.startswith(_NOT_CALLS):
             return False
         before = len(self._rows) + len(self._momentary)
+        alone = assessment.known_in_shadow  # for what is enforced, nothing was called
         for signal in rules.signals:
+            if alone and not signal.shadow:
+                continue
             for happened in self._of_call(signal, call, http, assessment, fresh=fresh):
                 self._meet(signal, happened, identity, tell=fresh)
         return len(self._rows) + len(self._momentary) > before
@@ -186,9 +189,9 @@ class Watch:
         scope = self._who.scope(signal.per)
         if signal.is_momentary:
             why = why_of(signal, happened)
-            self._momentary.append(Acting(signal.name, signal.actions, why))
+            self._momentary.append(Acting(signal.name, signal.actions, why, signal.shadow))
             tell = tell and self._is_news(signal, scope)
-        elif any((row.scope, row.name) == (scope, signal.name) for row in self._rows):
+        elif any((row.scope, row.name) == (scope, row_name(signal)) for row in self._rows):
             return  # it is in force already: nothing new has happened
         else:
             self._put(signal, happened)
@@ -235,10 +238,14 @@ class Watch:
 
     def _standing(self, signal: Signal) -> Standing:
         if signal.is_momentary:
-            return Standing(signal.name, tuple(map(str, signal.actions)), "call", None)
+            return Standing(
+                signal.name, tuple(map(str, signal.actions)), "call", None, signal.shadow
+            )
         until_ms = None if signal.for_ms is None else self._now_ms + signal.for_ms
         scope = self._who.scope(signal.per)
-        return Standing(signal.name, tuple(map(str, signal.actions)), scope, until_ms)
+        return Standing(
+            signal.name, tuple(map(str, signal.actions)), scope, until_ms, signal.shadow
+        )
 
 
 _TWO_DAYS_MS = 2 * 86_400_000

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from proxy.ledger.store import FROZEN_BY_HAND, Released, SignalRow, Transaction
-from proxy.model import Identity, Json
+from proxy.model import SHADOW, Identity, Json
 from proxy.pipeline.records import Standing, standing_record
 from proxy.policy.signals import FREEZE, Acting, Action, Signal
 
@@ -58,16 +58,24 @@ class Happened:
 
 
 def row_of(signal: Signal, happened: Happened, scope: str, now_ms: int, by: str) -> SignalRow:
-    """Returns what a signal sets in force."""
+    """Returns what a signal sets in force; of one in shadow, what it would have."""
+    mark = SHADOW if signal.shadow else ""
     return SignalRow(
         scope=scope,
-        name=signal.name,
-        actions=tuple((a.verb, a.name, str(a.by)) for a in signal.actions),
+        name=row_name(signal),
+        actions=tuple((mark + a.verb, a.name, str(a.by)) for a in signal.actions),
         why=why_of(signal, happened),
         by=by,
         at_ms=now_ms,
         until_ms=None if signal.for_ms is None else now_ms + signal.for_ms,
     )
+
+
+def row_name(signal: Signal) -> str:
+    """Returns the name under which a signal's row stands; in shadow it has one of its own, so that it
+    never stands in the way of the same signal once that is enforced.
+    """
+    return SHADOW + signal.name if signal.shadow else signal.name
 
 
 def why_of(signal: Signal, happened: Happened) -> str:
@@ -76,8 +84,11 @@ def why_of(signal: Signal, happened: Happened) -> str:
 
 def acting_of(row: SignalRow) -> Acting:
     """Returns a row as the rules act on it; a freeze says who can end it, and how."""
-    actions = tuple(Action(verb, name, Decimal(by)) for verb, name, by in row.actions)
+    plain = ((verb.removeprefix(SHADOW), name, by) for verb, name, by in row.actions)
+    actions = tuple(Action(verb, name, Decimal(by)) for verb, name, by in plain)
     why = row.why
+    if row.name.startswith(SHADOW):
+        return Acting(row.name.removeprefix(SHADOW), actions, why, shadow=True)
     if row.freezes:
         what, _, name = row.scope.partition(":")
         # A session's name may be the agent's choice, and the line is made to be copied.
@@ -113,9 +124,10 @@ def frozen_row(scope: str, by: str, reason: str | None, now_ms: int) -> SignalRo
 
 def standing_of(row: SignalRow) -> Json:
     """Returns a row as people see it."""
-    actions = tuple(str(Action(verb, name, Decimal(by))) for verb, name, by in row.actions)
-    name = "freeze" if row.name == FROZEN_BY_HAND else row.name
-    made = standing_record(Standing(name, actions, row.scope, row.until_ms))
+    acting = acting_of(row)
+    name = "freeze" if row.name == FROZEN_BY_HAND else acting.name
+    actions = tuple(map(str, acting.actions))
+    made = standing_record(Standing(name, actions, row.scope, row.until_ms, acting.shadow))
     return {**made, "why": row.why, "by": row.by}
 
 

@@ -38,9 +38,11 @@ from proxy.model import (
 )
 from proxy.pipeline.masking import masked
 from proxy.pipeline.reading import Reader, ReadText
+from proxy.pipeline.shadow import ShadowFacts, enforced_sources
 from proxy.pipeline.told import MOST_CALLS, told_in, without_told
 from proxy.policy.chains import UNREAD
 from proxy.policy.facts import FORGOTTEN, NOTHING_IN_FORCE, Evidence, Hints, InForce, Position, Seen
+from proxy.policy.modes import known_in_shadow
 from proxy.policy.origins.origin import origin_of
 from proxy.policy.origins.prints import MAX_TEXT_CHARS, Printer
 from proxy.policy.origins.trail import Trail
@@ -68,12 +70,14 @@ class StoryFacts:
         printer: Printer,
         now_ms: int,
         in_force: InForce = NOTHING_IN_FORCE,
+        in_shadow: InForce = NOTHING_IN_FORCE,
     ) -> None:
         self.family = family
         self.call_key = ""
         self.besides: str | None = None
         self.now_ms = now_ms
         self.in_force = in_force
+        self.in_shadow = in_shadow
         self._tx = tx
         self._identity = identity
         self._printer = printer
@@ -93,7 +97,7 @@ class StoryFacts:
         if self._seen is None:  # chains ask it at every step
             story = self.document
             self._seen = Seen(
-                kinds=tuple(story.kinds),
+                kinds=tuple(kind for kind in story.kinds if not known_in_shadow(kind)),
                 tools=tuple(story.tools),
                 labels=tuple(story.labels),
                 untrusted=story.untrusted_ms > 0,
@@ -102,7 +106,16 @@ class StoryFacts:
             )
         return self._seen
 
+    def with_shadow(self) -> ShadowFacts:
+        return ShadowFacts(self)
+
     def origin(self, value: Json) -> Origin:
+        found = self.whole_origin(value)
+        sources = enforced_sources(found.sources)
+        return found if sources is found.sources else replace(found, sources=sources)
+
+    def whole_origin(self, value: Json) -> Origin:
+        """Returns the same with what only files in shadow know of its sources."""
         name = repr(value)
         if name not in self._origins:
             lookup = self._printer.of_value(value, dense=self._met_secrets())
@@ -114,6 +127,9 @@ class StoryFacts:
         return self._origins[name]
 
     def trailing(self, tool: str, data: Json) -> Sequence[Source]:
+        return enforced_sources(tuple(self.whole_trailing(tool, data)))
+
+    def whole_trailing(self, tool: str, data: Json) -> Sequence[Source]:
         if not self._met_secrets():
             return ()
         trail, lookup = Trail.read(self.document.trail).follow(tool, data, self._printer)
@@ -211,21 +227,23 @@ class Story:
     ) -> None:
         """A call is let through: what it does is part of the story from now on."""
         now_ms = facts.now_ms
-        effects = tuple((c.effect.kind, c.effect.target) for c in assessment.effects)
-        tx.note_released(
-            Released(
-                call_key=key,
-                family=facts.family,
-                session=identity.session,
-                agent=identity.agent,
-                call_id=call.id or derived_id(call.name, call.args_sha256),
-                args_sha256=call.args_sha256,
-                tool=call.name,
-                side=call.side,
-                effects=effects,
-                at_ms=now_ms,
+        charged = (*assessment.effects, *assessment.shadowed)
+        effects = tuple((c.effect.kind, c.effect.target) for c in charged)
+        if not assessment.known_in_shadow:
+            tx.note_released(
+                Released(
+                    call_key=key,
+                    family=facts.family,
+                    session=identity.session,
+                    agent=identity.agent,
+                    call_id=call.id or derived_id(call.name, call.args_sha256),
+                    args_sha256=call.args_sha256,
+                    tool=call.name,
+                    side=call.side,
+                    effects=effects,
+                    at_ms=now_ms,
+                )
             )
-        )
         for kind, target in effects:
             if target is not None:
                 tx.note_target(identity.agent, kind, target, now_ms)
@@ -237,7 +255,8 @@ class Story:
             scope = facts.scope(advance.per)
             tx.put_chain_positions(advance.chain, scope, advance.key, positions)
         story = facts.document
-        story.calls += 1
+        if not assessment.known_in_shadow:  # without the files in shadow it is no call
+            story.calls += 1
         if facts.trail is not None:
             story.trail = facts.trail.write()
         if call.side is Side.MODEL:
@@ -270,8 +289,9 @@ class Story:
         effects = released.effects if released is not None else ()
         worth = rules.worth_of(tool, result.text)
         kinds = tuple(dict.fromkeys(kind for kind, _ in effects))
+        enforced = tuple(kind for kind in kinds if not known_in_shadow(kind))
         told = (*worth.labels, *read.labels, *(span.label for span in worth.spans))
-        if _brings_secrets(kinds, ()) and not any(map(_is_secret, told)) and not result.is_error:
+        if _brings_secrets(enforced, ()) and not any(map(_is_secret, told)) and not result.is_error:
             # The rules say that this call reads a secret, and nothing says which part of it that is.
             worth = replace(worth, labels=(*worth.labels, SECRET))
         base = Source(
@@ -287,7 +307,7 @@ class Story:
         self._keep(tx, family, base, read, digest)
         story = tx.story(family)
         _note(story.tools, tool, now_ms)
-        cut = len(result.text) > MAX_TEXT_CHARS and _brings_secrets(kinds, worth.labels)
+        cut = len(result.text) > MAX_TEXT_CHARS and _brings_secrets(enforced, worth.labels)
         forgotten = (FORGOTTEN,) if tx.has_forgotten_secrets(family) or cut else ()
         for label in (*worth.labels, *read.labels, *forgotten):
             _note(story.labels, label, now_ms)

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 
 from proxy.model import BudgetState, Charge, Effect, Identity, Measure, Reason, Verdict
 from proxy.policy import schema
+from proxy.policy.modes import in_shadow
 from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.site import Site
 from proxy.policy.units import KNOWN_UNITS
@@ -47,6 +48,7 @@ class Budget:
     file: str
     line: int
     since_checkpoint: bool = False  # it is full again when a human has looked
+    shadow: bool = False  # it counts, and stops nothing
 
     def covers(self, kind: str) -> bool:
         return any(fnmatchcase(kind, pattern) for pattern in self.of)
@@ -110,6 +112,7 @@ class Budget:
                 self.warn_at,
                 self.file,
                 self.line,
+                shadow=self.shadow,
             )
 
 
@@ -143,6 +146,7 @@ def compile_budget(part: schema.Budget, site: Site) -> Budget | None:
         file=site.file,
         line=site.line,
         since_checkpoint=part.since is not None,
+        shadow=in_shadow(part.mode, site),
     )
 
 
@@ -200,10 +204,13 @@ def assess_call(
             warned,
             budget.file,
             budget.line,
+            budget.shadow,
         )
         states.append(state)
         if state.exceeded:
             unit = f" {budget.unit}" if budget.unit else ""
             text = f"budget '{budget.name}': {total}{unit} in this call, the limit is {limit}{unit}"
-            reasons.append(Reason(budget.name, text, budget.on_exceed, budget.file, budget.line))
+            reasons.append(
+                Reason(budget.name, text, budget.on_exceed, budget.file, budget.line, budget.shadow)
+            )
     return tuple(states)

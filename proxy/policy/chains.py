@@ -26,6 +26,7 @@ from proxy.policy import schema
 from proxy.policy.budgets import VERDICTS
 from proxy.policy.cel import GATE, Expression, ExpressionFault, Scope
 from proxy.policy.facts import FORGOTTEN, Facts, Position
+from proxy.policy.modes import in_shadow
 from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.site import Site
 
@@ -97,6 +98,7 @@ class Chain:
     site: Site
     file: str
     line: int
+    shadow: bool = False
 
     def concerns(self, kind: str) -> bool:
         """Whether an effect of this kind may move or clear the chain."""
@@ -250,7 +252,9 @@ class _Walk:
         said = f"Chain '{chain.name}': {', then '.join(via)}."
         how = {"observed": " The data itself came back.", "possible": "", "order": ""}[chain.flow]
         text = f"{chain.message} ({said}{how})" if chain.message else said + how
-        self.reasons.append(Reason(chain.name, text, chain.verdict, chain.file, chain.line))
+        self.reasons.append(
+            Reason(chain.name, text, chain.verdict, chain.file, chain.line, chain.shadow)
+        )
 
 
 def _key(target: str) -> str:
@@ -299,6 +303,7 @@ def compile_chain(part: schema.Chain, site: Site) -> Chain | None:
         site=site,
         file=site.file,
         line=site.line,
+        shadow=in_shadow(part.mode, site),
     )
 
 

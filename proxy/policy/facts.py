@@ -99,6 +99,13 @@ class Facts(Protocol):
     @property
     def in_force(self) -> InForce: ...
 
+    @property
+    def in_shadow(self) -> InForce:
+        """What signals in shadow would have set in force."""
+
+    def with_shadow(self) -> Facts:
+        """The same past, with the effects that only files in shadow know of."""
+
     def origin(self, value: Json) -> Origin:
         """Tells where a value, or any part of it, was met before."""
 
@@ -135,6 +142,10 @@ class NoFacts:
     besides: str | None = None
     seen = Seen()
     in_force = NOTHING_IN_FORCE
+    in_shadow = NOTHING_IN_FORCE
+
+    def with_shadow(self) -> Facts:
+        return self
 
     def origin(self, value: Json) -> Origin:
         return Origin(model=True)

@@ -13,6 +13,7 @@ from proxy.model import Effect, Reason, Verdict
 from proxy.policy import schema
 from proxy.policy.budgets import VERDICTS
 from proxy.policy.cel import GATE, Expression, ExpressionFault, Scope, Variables
+from proxy.policy.modes import in_shadow
 from proxy.policy.site import Site
 
 NO_EFFECT: Variables = {
@@ -39,6 +40,7 @@ class Gate:
     site: Site
     file: str
     line: int
+    shadow: bool = False
 
     def judge(self, scopes: Sequence[Scope]) -> Reason | None:
         """Returns the strictest answer over the effects of one call."""
@@ -47,13 +49,16 @@ class Gate:
             try:
                 if self.when.truth(scope):
                     text = self.message or f"gate '{self.name}': {self.when.text}"
-                    return Reason(self.name, text, self.verdict, self.file, self.line)
+                    return self._reason(text, self.verdict)
             except ExpressionFault as error:
                 doubt = doubt or str(error)
         if doubt is None:
             return None
         text = f"gate '{self.name}' could not be evaluated: {doubt}"
-        return Reason(self.name, text, Verdict.HOLD, self.file, self.line)
+        return self._reason(text, Verdict.HOLD)
+
+    def _reason(self, text: str, verdict: Verdict) -> Reason:
+        return Reason(self.name, text, verdict, self.file, self.line, self.shadow)
 
 
 def compile_gate(part: schema.Gate, site: Site) -> Gate | None:
@@ -61,7 +66,16 @@ def compile_gate(part: schema.Gate, site: Site) -> Gate | None:
     when = site.at("when").expression(part.when, GATE, "when", frozenset({"BOOL"}))
     if when is None:
         return None
-    return Gate(part.name, when, VERDICTS[part.verdict], part.message, site, site.file, site.line)
+    return Gate(
+        name=part.name,
+        when=when,
+        verdict=VERDICTS[part.verdict],
+        message=part.message,
+        site=site,
+        file=site.file,
+        line=site.line,
+        shadow=in_shadow(part.mode, site),
+    )
 
 
 def effect_variables(effect: Effect, *, amount_known: bool, is_new: bool = True) -> Variables:

@@ -10,24 +10,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.model import Json, Measure, Verdict
-from proxy.policy import schema, shape
+from proxy.model import Json, Verdict
+from proxy.policy import modes, schema, shape
 from proxy.policy.agreement import check_agreement
-from proxy.policy.budgets import POINTS, Budget, check_kinds, compile_budget
+from proxy.policy.budgets import Budget, compile_budget
 from proxy.policy.cel import Expression
-from proxy.policy.chains import Chain, check_steps, compile_chain
+from proxy.policy.chains import Chain, compile_chain
 from proxy.policy.documents import read_documents
 from proxy.policy.gates import Gate, compile_gate
 from proxy.policy.guess.lexicon import EMPTY, Lexicon
 from proxy.policy.guess.reader import GuessReader
+from proxy.policy.lint.warnings import warnings
 from proxy.policy.model_prices import ModelPrice, ModelPricePart, price_of
 from proxy.policy.packs import Library
 from proxy.policy.points import Prices
 from proxy.policy.problems import Problem, RuleErrors
 from proxy.policy.readers import Tables
-from proxy.policy.requires import Require, check_require, compile_require
+from proxy.policy.requires import Require, compile_require
 from proxy.policy.shell.commands import compile_commands
-from proxy.policy.signals import Signal, compile_signal, unmet_kinds
+from proxy.policy.signals import Signal, compile_signal
 from proxy.policy.site import Site
 from proxy.policy.sql.table import compile_statements
 from proxy.policy.tools import ToolEntry, compile_tool
@@ -68,6 +69,8 @@ class Loaded:
     opaque: Verdict = Verdict.BLOCK
     model_hosts: tuple[str, ...] = ()
     pass_through: tuple[str, ...] = ()
+    enforced: Loaded | None = None  # where other files are in shadow: what the rest says alone
+    all_in_shadow: bool = False  # every file is
     shadowed: list[Problem] = field(default_factory=list)
     warnings: tuple[Problem, ...] = ()
 
@@ -115,11 +118,27 @@ def load_texts(
         RuleErrors: with every mistake found, the given ones too.
     """
     found = list(problems)
+    read = read_documents(texts, library or Library(), found)
+    loaded = _put_together(read.whole, found)
+    loaded.files = tuple(read.files)
+    loaded.digest = read.digest
+    loaded.shadowed += read.noticed
+    check_agreement(loaded)
+    if found:
+        raise RuleErrors(found)
+    loaded.warnings = tuple(warnings(loaded))
+    loaded.all_in_shadow = bool(read.whole) and all(map(modes.file_in_shadow, read.whole))
+    enforcing = modes.enforcing(read.whole)
+    loaded.enforced = None if enforcing is None else _put_together(enforcing, [])
+    return loaded
+
+
+def _put_together(documents: Iterable[Document], found: list[Problem]) -> Loaded:
+    """Compiles files into one set; mistakes go to `found`."""
     loaded = Loaded()
     packs: dict[str, str] = {}
     values: list[dict[str, Json]] = []
-    read = read_documents(texts, library or Library(), found)
-    for document in read.whole:
+    for document in documents:
         if document.value is None:
             continue
         filled = {(p.file, p.line, p.col) for p in found}  # a name without a value is told once
@@ -130,9 +149,6 @@ def load_texts(
             values.append(document.value)
     loaded.tables.statements = compile_statements(loaded.statements)
     loaded.tables.commands = compile_commands(loaded.commands)
-    loaded.files = tuple(read.files)
-    loaded.digest = read.digest
-    loaded.shadowed += read.noticed
     loaded.unmapped = strictest(values, "unmapped", Verdict.HOLD)
     loaded.unparsed = strictest(values, "unparsed", Verdict.BLOCK)
     loaded.opaque = strictest(values, "opaque", Verdict.BLOCK)
@@ -145,10 +161,6 @@ def load_texts(
     for tool in loaded.tools:
         if isinstance(tool.reader, GuessReader):
             tool.reader.fill(loaded.lexicon)
-    check_agreement(loaded)
-    if found:
-        raise RuleErrors(found)
-    loaded.warnings = tuple(sorted(_warnings(loaded)))
     return loaded
 
 
@@ -211,30 +223,3 @@ def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]
             budget = compile_budget(part, site)
             if budget is not None:
                 loaded.budgets.append(budget)
-
-
-def _warnings(loaded: Loaded) -> Iterable[Problem]:
-    possible = [effect for tool in loaded.tools for effect in tool.all_effects]
-    kinds = {effect.kind for effect in possible}
-    # That a guessed payment has no amount and is therefore held is no mistake of a file.
-    effects = [effect for t in loaded.tools if not t.guesses for effect in t.all_effects]
-    yield from loaded.shadowed
-    for chain in loaded.chains:
-        yield from check_steps(chain, kinds)
-    for require in loaded.requires:
-        yield from check_require(require, kinds)
-    for signal in loaded.signals:
-        yield from unmet_kinds(signal, kinds)
-    for budget in loaded.budgets:
-        yield from check_kinds(budget, kinds)
-        if budget.of == ("*",):
-            continue
-        for effect in effects:
-            if not budget.covers(effect.kind):
-                continue
-            if budget.measure is Measure.SUM and budget.unit != POINTS and effect.amount is None:
-                text = f"budget '{budget.name}' sums {budget.unit}, but this effect has no amount: every such call will be held"
-                yield effect.site.problem(text)
-            if budget.measure is Measure.DISTINCT and effect.target is None:
-                text = f"budget '{budget.name}' counts targets, but this effect has none: every such call will be held"
-                yield effect.site.problem(text)

@@ -17,6 +17,7 @@ from proxy.policy import schema
 from proxy.policy.budgets import VERDICTS
 from proxy.policy.cel import REQUIRES, Expression, ExpressionFault, Scope, Variables
 from proxy.policy.facts import Evidence, Facts
+from proxy.policy.modes import in_shadow
 from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.site import Site
 
@@ -36,6 +37,7 @@ class Require:
     site: Site
     file: str
     line: int
+    shadow: bool = False
 
     def concerns(self, kind: str) -> bool:
         return any(fnmatchcase(kind, pattern) for pattern in self.for_)
@@ -76,7 +78,7 @@ class Require:
         said = f"Requirement '{self.name}': {text}"
         if self.message:
             said = f"{self.message} ({said})"
-        return Reason(self.name, said, self.verdict, self.file, self.line)
+        return Reason(self.name, said, self.verdict, self.file, self.line, self.shadow)
 
 
 def _variables(found: Evidence, age_ms: int) -> Variables:
@@ -112,6 +114,7 @@ def compile_require(part: schema.Require, site: Site) -> Require | None:
         site=site,
         file=site.file,
         line=site.line,
+        shadow=in_shadow(part.mode, site),
     )
 
 

@@ -8,7 +8,7 @@ evaluation for each gate that can be about the call (`conditions.py`), one charg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -44,8 +44,11 @@ from proxy.policy.guess.reader import GuessReader
 from proxy.policy.labels.declared import Applied
 from proxy.policy.load import Loaded, ToolEntry, load_paths, load_texts
 from proxy.policy.model_prices import PriceTable
+from proxy.policy.modes import beside_enforced, file_in_shadow, plain_kind
 from proxy.policy.requires import Require, evidence_tools
+from proxy.policy.signals import Signal
 from proxy.policy.strictjson import json_or_none
+from proxy.policy.two_modes import beside_one_another, in_shadow_alone
 from proxy.policy.variables import call_variables, field_variables
 
 _TRAFFIC = frozenset({"unparsed", "opaque", "pass-through"})
@@ -63,21 +66,34 @@ class Assessment:
     mapped: bool
     call_states: tuple[BudgetState, ...] = ()
     advances: tuple[Advance, ...] = ()  # chains' new states, for when it is let through
+    shadowed: tuple[
+        ChargedEffect, ...
+    ] = ()  # that only files in shadow know of; their kinds say so
+    known_in_shadow: bool = False  # without the files in shadow, this request is no call at all
 
 
 class RuleSet:
     """Rules in force. Make one with `load` or `load_text`."""
 
     def __init__(self, loaded: Loaded) -> None:
+        self._enforced = RuleSet(loaded.enforced) if loaded.enforced is not None else None
+        if self._enforced is not None:
+            loaded = beside_enforced(loaded)
         self.files = loaded.files
         self.digest = loaded.digest
         self.unmapped = loaded.unmapped
         self.unparsed = loaded.unparsed
         self.opaque = loaded.opaque
-        self.model_hosts = loaded.model_hosts
-        self.pass_through = loaded.pass_through
+        stated = loaded.enforced or loaded
+        self.model_hosts = stated.model_hosts
+        self.pass_through = stated.pass_through
         self.warnings = loaded.warnings
-        self.trusts_results = loaded.trusts_results
+        self.trusts_results = stated.trusts_results
+        self._echoes = loaded.enforced is not None
+        # Of what no rule says: a tool without an entry, arguments that cannot be read. Where a rule of
+        # a file in shadow is enforced all the same, nothing unread may lead round it.
+        self._words_in_shadow = self._echoes or loaded.all_in_shadow
+        self._doubts_in_shadow = self._words_in_shadow and all(r.shadow for r in _rules(loaded))
         self._gates = Index((gate.when.text, gate) for gate in loaded.gates)
         self._chains = tuple(loaded.chains)
         self._requires = tuple(loaded.requires)
@@ -105,11 +121,15 @@ class RuleSet:
         self._chains_of = lru_cache(4096)(self._concerned_chains)
         self._requires_of = lru_cache(4096)(self._concerned_requires)
         self.signals = tuple(loaded.signals)
-        self.model_prices = PriceTable(loaded.model_prices)
+        self.model_prices = PriceTable(stated.model_prices)
+        counting = [*self._budgets, *(self._enforced._budgets if self._enforced else ())]
         self.spending_kinds = frozenset(
-            kind for kind in SPENDING for b in self._budgets if b.names(kind)
+            kind for kind in SPENDING for b in counting if b.names(kind)
         )
-        self.checkpoint_budgets = frozenset(b.name for b in self._budgets if b.since_checkpoint)
+        self.enforced_spending = frozenset(
+            kind for kind in SPENDING for b in counting if b.names(kind) and not b.shadow
+        )
+        self.checkpoint_budgets = frozenset(b.name for b in counting if b.since_checkpoint)
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> RuleSet:
@@ -140,33 +160,47 @@ class RuleSet:
 
         Only the ledger's budgets are missing: whether the charges fit is known there.
         """
+        enforced = self._enforced
+        if enforced is None:
+            return self._assess_call(call, identity, http, facts)
+        beside = self._assess_call(call, identity, http, facts.with_shadow())
+        if http is not None and not enforced.is_call(http) and self._entries.is_call(http):
+            return in_shadow_alone(beside)
+        return beside_one_another(enforced.assess(call, identity, http, facts), beside)
+
+    def _assess_call(
+        self, call: Call, identity: Identity, http: HttpCall | None, facts: Facts
+    ) -> Assessment:
         if call.kind in _TRAFFIC:
             return self._assess_traffic(call, facts)
         try:
             found = self._entries.of_call(call, http)
         except GraphqlFault as error:
             text = f"the GraphQL request has no single reading: {error}"
-            return Assessment((), (Reason("unreadable-graphql", text, Verdict.BLOCK),), True)
+            return Assessment((), (self._doubt("unreadable-graphql", text),), True)
         tool = found[0].tool if found else None
         if call.fault is not None:
             text = f"the arguments have no single reading: {call.fault}"
-            reason = Reason("unreadable-arguments", text, Verdict.BLOCK)
-            return Assessment((), (reason,), tool is not None)
+            return Assessment((), (self._doubt("unreadable-arguments", text),), tool is not None)
         reasons: list[Reason] = []
         why = next((f.match.ambiguous for f in found if f.match and f.match.ambiguous), None)
         if why is not None:
-            reasons.append(Reason("ambiguous-path", why, Verdict.HOLD))
+            reasons.append(self._doubt("ambiguous-path", why, Verdict.HOLD))
         # A request only comes here because `route` knew it: that its route is gone now is no licence.
         unmapped = self.unmapped if http is None else max(self.unmapped, Verdict.HOLD)
         if tool is None and unmapped is not Verdict.ALLOW and call.kind not in _UNASKED:
             text = f"no rule knows the tool '{call.name}': add it under 'tools:'"
-            reasons.append(Reason("unmapped", text, unmapped))
+            reasons.append(Reason("unmapped", text, unmapped, shadow=self._words_in_shadow))
         try:
             return self._assess(call, identity, http, found, reasons, facts)
         except RecursionError:
             text = "the arguments are nested too deeply to be judged"
-            reasons.append(Reason("unreadable-arguments", text, Verdict.BLOCK))
+            reasons.append(self._doubt("unreadable-arguments", text))
             return Assessment((), tuple(reasons), tool is not None)
+
+    def _doubt(self, rule: str, text: str, verdict: Verdict = Verdict.BLOCK) -> Reason:
+        """What stops a call because it cannot be read, whatever the rules say."""
+        return Reason(rule, text, verdict, shadow=self._doubts_in_shadow)
 
     def settle(self, rule: str, arguments: Json, result: ToolResult) -> Settlement:
         """Reads from an observed result what became of one effect; `rule` is `Effect.rule`."""
@@ -179,17 +213,25 @@ class RuleSet:
         """Tells whether a request is a call that some rule knows, or may be one: see `is_call`."""
         return self._entries.route(method, host, path)
 
+    def enforcing(self) -> tuple[RuleSet, ...]:
+        """Returns whose routes make a request a call that may be refused: none where all is in shadow."""
+        stated = () if self._enforced is None else (self._enforced,)
+        return stated if self._doubts_in_shadow else (*stated, self)
+
     def is_call(self, http: HttpCall) -> bool:
         """Tells the same once the body is read: a GraphQL document may ask for nothing that rules name."""
+        if self._enforced is not None and self._enforced.is_call(http):
+            return True
         return self._entries.is_call(http)
 
     def names_host(self, host: str) -> bool:
         """Tells whether some route is on a host."""
-        return self._entries.names_host(host)
+        return (self._enforced or self)._entries.names_host(host)
 
     def route_name(self, method: str, host: str, path: str) -> str | None:
         """Returns the name a request's call has, "POST billing.internal/v1/refunds/{id}"."""
-        return self._entries.route_name(method, host, path)
+        stated = self._enforced.route_name(method, host, path) if self._enforced else None
+        return stated or self._entries.route_name(method, host, path)
 
     def _assess_traffic(self, call: Call, facts: Facts) -> Assessment:
         """What is no call that anybody can read: the operator says by one word what becomes of it."""
@@ -198,9 +240,8 @@ class RuleSet:
         text = f"{told.get('why', call.name)}; '{call.kind}: {verdict.label}' in the rules"
         if "never" in told:
             verdict, text = Verdict.BLOCK, f"{told.get('why')}; {told['never']}"
-        reasons = [Reason(call.kind, text, verdict)]
-        if facts.in_force.frozen is not None:
-            reasons.append(Reason("frozen", facts.in_force.frozen, Verdict.BLOCK))
+        reasons = [Reason(call.kind, text, verdict, shadow=self._words_in_shadow)]
+        reasons += self._frozen(facts)
         return Assessment((), tuple(reasons), mapped=False)
 
     def _assess(
@@ -220,12 +261,21 @@ class RuleSet:
         for one in found:
             at = base if one.field is None else Scope(field_variables(one.field, one.names), base)
             made = one.tool.produce(at, reasons)
+            if self._doubts_in_shadow:
+                reasons[:] = [r if r.shadow else replace(r, shadow=True) for r in reasons]
             acts += [self._act(p, at, identity, facts, asked) for p in made]
             bare += [] if made else [Scope(_no_effect(asked, mapped=True), at)]
         scopes = [act.scope for act in acts] + bare
         if not scopes:
             scopes = [Scope(_no_effect(asked, mapped=False), base)]
         return self._judge(call, identity, acts, scopes, reasons, facts, bool(found))
+
+    def _frozen(self, facts: Facts) -> Iterable[Reason]:
+        """A freeze, by a human or a signal; one by a signal in shadow is only told."""
+        if facts.in_force.frozen is not None:
+            yield Reason("frozen", facts.in_force.frozen, Verdict.BLOCK, shadow=self._echoes)
+        if facts.in_shadow.frozen is not None:
+            yield Reason("frozen", facts.in_shadow.frozen, Verdict.BLOCK, shadow=True)
 
     def _acts(self, call: Call, base: Scope, facts: Facts) -> Acts | None:
         """What `act.*` says of a call, where some expression asks."""
@@ -242,6 +292,20 @@ class RuleSet:
         facts: Facts = NO_FACTS,
     ) -> Assessment:
         """Returns the same for what has no tool entry: its effects are given (a model request's cost)."""
+        if self._enforced is not None:
+            stated = self._enforced.assess_effects(call, identity, effects, reasons, facts)
+            beside = self._assess_effects(call, identity, effects, (), facts.with_shadow())
+            return beside_one_another(stated, beside)
+        return self._assess_effects(call, identity, effects, reasons, facts)
+
+    def _assess_effects(
+        self,
+        call: Call,
+        identity: Identity,
+        effects: Sequence[Effect],
+        reasons: Sequence[Reason],
+        facts: Facts,
+    ) -> Assessment:
         base = Scope(call_variables(call, identity, None, None, self._seen(facts)), facts=facts)
         asked = self._acts(call, base, facts)
         acts = []
@@ -265,22 +329,23 @@ class RuleSet:
     ) -> Assessment:
         """Puts gates, preconditions, chains and budgets to what a call does."""
         in_force = facts.in_force
-        if in_force.frozen is not None:
-            reasons.append(Reason("frozen", in_force.frozen, Verdict.BLOCK))
+        reasons += self._frozen(facts)
         kinds = [act.effect.kind for act in acts]
         for gate in self._gates.of(call.name, kinds or ("",)):
             answer = gate.judge(scopes)
             if answer is not None:
                 reasons.append(_raised(answer, gate, in_force))
+                reasons += _raised_in_shadow(reasons[-1], gate, facts.in_shadow)
         for act in acts:
             for require in self._requires_of(act.effect.kind):
                 stated = self._evidence[require.name]
                 missing = require.judge(act.effect, act.scope, facts, *stated)
                 if missing is not None:
                     reasons.append(missing)
-        for pattern, verdict, why, signal in in_force.holds:
-            if any(fnmatchcase(kind, pattern) for kind in kinds or ("",)):
-                reasons.append(Reason(signal, why, verdict))
+        for found, shadow in ((in_force, self._echoes), (facts.in_shadow, True)):
+            for pattern, verdict, why, signal in found.holds:
+                if any(fnmatchcase(kind, pattern) for kind in kinds or ("",)):
+                    reasons.append(Reason(signal, why, verdict, shadow=shadow))
         advances = self._walk(call, acts, facts, reasons)
         charged = tuple(self._charge(act, identity, reasons, in_force.scales) for act in acts)
         per_call = [(act.effect, self._call_budgets(act)) for act in acts]
@@ -351,7 +416,7 @@ class RuleSet:
                 continue  # that the amount could not be read is said already
             fault = budget.fault(effect, counted)
             if fault is not None:
-                reasons.append(produced.source.hold(fault))
+                reasons.append(replace(produced.source.hold(fault), shadow=budget.shadow))
         return ChargedEffect(effect, tuple(charges))
 
     def _call_budgets(self, act: _Act) -> tuple[Budget, ...]:
@@ -380,6 +445,7 @@ class RuleSet:
 
     def is_evidence(self, kind: str) -> bool:
         """Whether some precondition asks for results of effects of this kind."""
+        kind = plain_kind(kind)
         return any(require.wants(kind) for require in self._requires)
 
     def entry_of(self, name: str) -> ToolEntry | None:
@@ -388,6 +454,8 @@ class RuleSet:
 
     def worth_of(self, tool: str, text: str) -> Applied:
         """Returns what the rules say of a tool's result: what is trusted, which labels it has."""
+        if self._enforced is not None:
+            return self._enforced.worth_of(tool, text)
         entry = self.entry_of(tool)
         if entry is not None and entry.returns is None and isinstance(entry.reader, GuessReader):
             return Applied(entry.reader.trusts(tool), ())
@@ -414,6 +482,22 @@ _ABOUT_THE_PAST = frozenset(
 
 def _no_effect(asked: Acts | None, *, mapped: bool) -> Variables:
     return NO_EFFECT if asked is None else NO_EFFECT | asked.of(None, None, mapped=mapped)
+
+
+def _rules(loaded: Loaded) -> Iterable[Gate | Budget | Chain | Require | Signal]:
+    """What counts of a set with files in shadow; a signal of another file is in force without them."""
+    yield from loaded.gates
+    yield from loaded.budgets
+    yield from loaded.chains
+    yield from loaded.requires
+    yield from (one for one in loaded.signals if file_in_shadow(one.site.document))
+
+
+def _raised_in_shadow(answer: Reason, gate: Gate, in_shadow: InForce) -> Iterable[Reason]:
+    """What a signal in shadow would have made of a gate's answer."""
+    raised = _raised(answer, gate, in_shadow)
+    if raised is not answer:
+        yield replace(raised, shadow=True)
 
 
 def _raised(answer: Reason, gate: Gate, in_force: InForce) -> Reason:

@@ -21,6 +21,7 @@ from proxy.policy.budgets import SPENDING
 from proxy.policy.cel import CONFIDENCE, SIGNAL, Expression, ExpressionFault, Scope
 from proxy.policy.facts import InForce
 from proxy.policy.hours import Hours, HoursFault, read_hours
+from proxy.policy.modes import in_shadow
 from proxy.policy.problems import Problem, did_you_mean
 from proxy.policy.site import Site
 
@@ -74,6 +75,7 @@ class Signal:
     site: Site
     file: str
     line: int
+    shadow: bool = False
 
     @property
     def is_momentary(self) -> bool:
@@ -119,6 +121,7 @@ class Acting:
     name: str
     actions: tuple[Action, ...]
     why: str
+    shadow: bool = False  # it would do so, if its rule were not in shadow
 
 
 def in_force(acting: Iterable[Acting]) -> InForce:
@@ -191,6 +194,7 @@ def compile_signal(part: schema.Signal, site: Site) -> Signal | None:
         site=site,
         file=site.file,
         line=site.line,
+        shadow=in_shadow(part.mode, site),
     )
 
 

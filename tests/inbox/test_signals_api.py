@@ -71,7 +71,15 @@ async def test_a_posted_signal_is_answered_with_what_it_set_in_force(
         "session": "s1",
         "agent": "a1",
         "known": True,
-        "in_force": [{"name": "siem.*", "do": ["freeze"], "scope": "session:s1", "until": None}],
+        "in_force": [
+            {
+                "name": "siem.*",
+                "do": ["freeze"],
+                "scope": "session:s1",
+                "until": None,
+                "mode": "enforce",
+            }
+        ],
     }
     assert await verdict(bench, 1) is Verdict.BLOCK
     (listed,) = (await client.get("/v1/signals")).json()["signals"]

@@ -105,7 +105,13 @@ async def test_a_loop_holds_the_call_that_closes_it_and_what_follows(make_bench:
     (record,) = bench.records("signal")
     assert (record["on"], record["session"], record["fields"]["count"]) == ("loop", "s1", 3)
     assert record["rules"] == [
-        {"name": "loop", "do": ["hold *"], "scope": "session:s1", "until": None}
+        {
+            "name": "loop",
+            "do": ["hold *"],
+            "scope": "session:s1",
+            "until": None,
+            "mode": "enforce",
+        }
     ]
     assert verify([bench.settings.log]).ok
 
