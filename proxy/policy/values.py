@@ -17,12 +17,13 @@ from proxy.model import Json
 from proxy.policy.amounts import MAX_DIGITS, json_type
 from proxy.policy.problems import did_you_mean
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 KIND = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 KIND_GLOB = re.compile(r"[a-z0-9.*?\[\]!-]+")
-_WINDOW = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
+SPAN = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)")
 OPERATION = re.compile(r"query|mutation|subscription")
 METHOD = re.compile(r"[A-Za-z]+|\*")
+UNIT = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -76,7 +77,7 @@ def as_share(value: Json) -> Decimal:
 
 
 def as_window(value: Json) -> int:
-    found = _WINDOW.fullmatch(value) if isinstance(value, str) else None
+    found = SPAN.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise fault("expected a time span such as 30s, 15m, 24h or 7d")
     return int(found[1]) * UNIT_MS[found[2]]
@@ -126,7 +127,7 @@ def as_unit(value: Json) -> str | dict[str, str]:
         if set(value) != {"from"}:
             raise fault("expected a unit such as EUR, or {from: EXPRESSION}")
         return {"from": as_text(value["from"], "a CEL expression as text")}
-    return as_matching(value, re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}"), "a unit such as EUR")
+    return as_matching(value, UNIT, "a unit such as EUR")
 
 
 type Texts = Annotated[
@@ -134,7 +135,7 @@ type Texts = Annotated[
 ]
 type Name = Annotated[
     str,
-    BeforeValidator(lambda v: as_matching(v, _NAME, "a name of letters, digits, '.', '_' and '-'")),
+    BeforeValidator(lambda v: as_matching(v, NAME, "a name of letters, digits, '.', '_' and '-'")),
 ]
 type Expression = Annotated[str, BeforeValidator(as_expression)]
 type Stated = Literal["hold", "block"]

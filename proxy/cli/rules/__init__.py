@@ -10,6 +10,7 @@ _COMMANDS = {
     "init": ("proxy.cli.rules.init", "Copy a pack to edit, or start from one."),
     "check": ("proxy.cli.rules.check", "Check rule files."),
     "test": ("proxy.cli.rules.test", "Run cases files."),
+    "schema": ("proxy.cli.rules.schema", "Print the JSON Schema of rule files, for editors."),
     "replay": ("proxy.cli.rules.replay", "Judge recorded sessions again."),
 }
 

@@ -14,8 +14,8 @@ from pydantic_core import PydanticCustomError
 from proxy.model import Json
 from proxy.policy.amounts import json_type
 
-_LABEL = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
-_FIELD = re.compile(r"[^\s.]+(\.[^\s.]+)*")
+LABEL = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
+FIELD = re.compile(r"[^\s.]+(\.[^\s.]+)*")
 _MAX = 100
 
 
@@ -36,11 +36,11 @@ def _listed(value: Json, pattern: re.Pattern[str], what: str) -> tuple[str, ...]
 
 
 def _labels(value: Json) -> tuple[str, ...]:
-    return _listed(value, _LABEL, "a dotted label such as pii.email")
+    return _listed(value, LABEL, "a dotted label such as pii.email")
 
 
 def _fields(value: Json) -> tuple[str, ...]:
-    return _listed(value, _FIELD, "a field such as customer.email, items.*.id or **.token")
+    return _listed(value, FIELD, "a field such as customer.email, items.*.id or **.token")
 
 
 def _own(value: Json) -> tuple[str, ...]:
