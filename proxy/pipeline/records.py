@@ -249,6 +249,7 @@ def reason_record(reason: Reason) -> Record:
         "file": reason.file,
         "line": reason.line,
         "text": redact_text(reason.text),
+        "verdict": reason.verdict.label,
         "mode": _mode(reason.shadow),
     }
 
