@@ -41,7 +41,7 @@ def list_(*, states: tuple[str, ...], everything: bool, as_json: bool, admin: Pa
     for column in ("id", "state", "since", "session", "call", "why"):
         table.add_column(column, overflow="fold", no_wrap=column == "id")  # to be copied
     for hold in holds:
-        why = " ".join(reason["text"] for reason in hold["reasons"])
+        why = " ".join(_told(reason) for reason in hold["reasons"])
         cells = (
             hold["id"],
             hold["state"],
@@ -52,6 +52,13 @@ def list_(*, states: tuple[str, ...], everything: bool, as_json: bool, admin: Pa
         )
         table.add_row(*(Text(plain(cell)) for cell in cells))
     Console().print(table)
+
+
+def _told(reason: dict[str, Any]) -> str:
+    """A reason's text; one of a rule in shadow holds nothing, and says so."""
+    if reason.get("mode") == "shadow":
+        return f"(in shadow, would {reason['verdict']}) {reason['text']}"
+    return str(reason["text"])
 
 
 @command.command("show")
@@ -69,7 +76,7 @@ def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
     click.echo(f"call    {_call(hold)}")
     for reason in hold["reasons"]:
         at = f"  ({reason['file']}:{reason['line']})" if reason["file"] else ""
-        click.echo(plain(f"why     {reason['rule']}: {reason['text']}{at}"))
+        click.echo(plain(f"why     {reason['rule']}: {_told(reason)}{at}"))
     for budget in hold["budgets"]:
         unit = f" {budget['unit']}" if budget["unit"] else ""
         line = f"{budget['before']} -> {budget['after']} of {budget['limit']}{unit}"

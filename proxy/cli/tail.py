@@ -89,15 +89,17 @@ def line_of(record: dict[str, Any]) -> Text:
         _append(line, f"{call.get('name')}{arguments}", style="bold")
     for effect in record.get("effects") or ():
         amount = "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
-        _append(line, f" · {effect['kind']}{amount} → {effect['target']}")
+        _append(line, f" · {_shadow(effect)}{effect['kind']}{amount} → {effect['target']}")
     if record.get("would") not in (None, "allow"):
         _append(line, f" · would {record['would']}", style="yellow")
     for reason in record.get("reasons") or ():
-        _append(line, f" · {reason['rule']}: {reason['text']}", style="yellow")
+        style = "dim yellow" if _shadow(reason) else "yellow"
+        _append(line, f" · {_shadow(reason)}{reason['rule']}: {reason['text']}", style=style)
     for budget in record.get("budgets") or ():
         _append(
             line,
-            f" · {budget['name']} {budget['before']}→{budget['after']}/{budget['limit']}",
+            f" · {_shadow(budget)}{budget['name']}"
+            f" {budget['before']}→{budget['after']}/{budget['limit']}",
             style="dim",
         )
     hold = record.get("hold")
@@ -111,6 +113,11 @@ def line_of(record: dict[str, Any]) -> Text:
     if kind == "rules":
         _append(line, f" {record.get('rules')} {', '.join(record.get('files') or ())}")
     return line
+
+
+def _shadow(part: dict[str, Any]) -> str:
+    """Marks what stops nothing; in a log of before rules had modes there is no such word."""
+    return "(shadow) " if part.get("mode") == "shadow" else ""
 
 
 def _append_signal(line: Text, record: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ def lines(tally: Tally, by: str) -> Iterator[str]:
     if busiest is not None:
         hour, most = busiest
         yield (
-            f"humans    {tally.would['hold'] / tally.days():.1f} more holds a day; "
+            f"humans    {tally.would['hold'] / tally.days():,.1f} more holds a day; "
             f"most of them, {most:,}, in the hour from {_minute(hour)}"
         )
     if not tally.more:

@@ -11,6 +11,7 @@ _COMMANDS = {
     "check": ("proxy.cli.rules.check", "Check rule files."),
     "test": ("proxy.cli.rules.test", "Run cases files."),
     "schema": ("proxy.cli.rules.schema", "Print the JSON Schema of rule files, for editors."),
+    "report": ("proxy.cli.rules.shadow_report", "Report what rules in shadow would have done."),
     "replay": ("proxy.cli.rules.replay", "Judge recorded sessions again."),
 }
 
