@@ -40,6 +40,12 @@ def test_write_puts_it_in_a_file(tmp_path: Path) -> None:
     assert target.read_text(encoding="utf-8") == SHIPPED.read_text(encoding="utf-8")
 
 
+def test_cases_is_the_schema_of_cases_files() -> None:
+    made = CliRunner().invoke(cli, ["rules", "schema", "--cases"])
+    shipped = SHIPPED.with_name("checkrein-cases.schema.json")
+    assert made.stdout == shipped.read_text(encoding="utf-8")
+
+
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     target = tmp_path / "none" / "checkrein.schema.json"
     made = CliRunner().invoke(cli, ["rules", "schema", "--write", str(target)])

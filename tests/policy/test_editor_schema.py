@@ -184,6 +184,7 @@ SCALARS: tuple[Json, ...] = (
     "24",
     "0h",
     "100 EUR",
+    "EUR",
     "hold",
     "block",
     "allow",
@@ -236,6 +237,7 @@ VALUES: tuple[Json, ...] = (
 DOCUMENTS = {
     "file-vars": "version: 1\nvars: VALUE\n",
     "budget-limit": "version: 1\nbudgets: [{name: b, sum: EUR, limit: VALUE}]\n",
+    "budget-sum": "version: 1\nbudgets: [{name: b, sum: VALUE, limit: 1}]\n",
     "signal-do": "version: 1\nbudgets: [{name: autonomy, sum: points, limit: 1}]\n"
     "signals: [{on: tools-changed, do: VALUE}]\n",
 }
@@ -262,6 +264,7 @@ LAXER = {
         f"lexicon-{name}": "whether a pattern is RE2 is known when it is compiled"
         for name in ("asks_patterns", "delegates", "owes")
     },
+    "budget-sum": "which units there are is known from the effects of all files",
 }
 
 
@@ -382,7 +385,7 @@ SNIPPETS = [
     (part, label, body)
     for part in PARTS
     for label, body in part.snippets.items()
-    if part.name not in ("file", "effect")
+    if part.model in PARTS_OF_SCHEMA.values()
 ]
 
 

@@ -16,6 +16,7 @@ from proxy.model import Json
 from proxy.policy.editor_schema.generate import as_text, rules_schema
 from proxy.policy.packs import TABLES, Library
 from proxy.policy.yamlnodes import read_yaml
+from proxy.rehearsal.editor_schema import cases_schema
 from proxy.settings import packs_directory
 
 
@@ -45,12 +46,13 @@ def _kinds(file: Json) -> Iterator[str]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write it to a file instead.",
 )
-def command(*, target: Path | None) -> None:
+@click.option("--cases", is_flag=True, help="The schema of cases files.")
+def command(*, target: Path | None, cases: bool) -> None:
     """Print the JSON Schema of rule files, for editors.
 
     A rule file names it in its first line: `# yaml-language-server: $schema=./checkrein.schema.json`.
     """
-    text = rules_schema_text()
+    text = as_text(cases_schema()) if cases else rules_schema_text()
     if target is None:
         click.echo(text, nl=False)
         return

@@ -92,10 +92,13 @@ def rules_schema(kinds: Iterable[str] = (), packs: Iterable[str] = ()) -> Schema
         "definitions": {
             **{part.name: _part(part, inner=True) for part in _INNER},
             **{part.name: _part(part) for part in _ENTRIES},
-            "kind": offered(or_variable(KIND_NAME), offers),
-            "kinds": offered(or_variable(KIND_PATTERN), offers),
-            "unit": offered(or_variable(UNIT_NAME), (*_UNITS, *sorted(CURRENCIES))),
-            "pack_name": offered(TEXT, sorted(packs)),
+            "kind": {"title": "a kind"} | offered(or_variable(KIND_NAME), offers),
+            "kinds": {"title": "a kind or glob"} | offered(or_variable(KIND_PATTERN), offers),
+            "unit": {"title": "a unit"}
+            | offered(or_variable(UNIT_NAME), (*_UNITS, *sorted(CURRENCIES))),
+            "summed": {"title": "a unit"}
+            | offered(or_variable(UNIT_NAME), ("points", *_UNITS, *sorted(CURRENCIES))),
+            "pack_name": {"title": "a pack"} | offered(TEXT, sorted(packs)),
             "within": _within(),
             "variables": keys_of_files.VARIABLES,
         },

@@ -14,15 +14,17 @@ from proxy.policy.editor_schema.shapes import (
     KIND_NAME,
     MODE,
     NAMED,
+    NOTHING,
     TEXT,
-    VARIABLE,
     Schema,
     any_of,
     by_name,
     list_of,
+    matching,
     number,
     one_or_list,
     only,
+    or_variable,
     ref,
     whole,
     words,
@@ -224,8 +226,8 @@ _DECLARED: Schema = {
     },
     "allOf": [
         {
-            "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
-            "then": {"properties": {"default": any_of(shape, {"const": None})}},
+            "if": {"properties": {"type": {"title": kind, "const": kind}}, "required": ["type"]},
+            "then": {"properties": {"default": any_of(shape, NOTHING)}},
         }
         for kind, (_, shape) in _TYPES.items()
     ],
@@ -344,7 +346,7 @@ MODEL_PRICE = Part(
 _WORDS: Schema = {"type": "string"}
 _PATTERNS: Schema = {**list_of({"type": "string", "maxLength": 1000}), "maxItems": 50}
 _UNDOING = words(*((str(word), "") for word in Reversibility))
-_KIND_OF = any_of(KIND_NAME, VARIABLE)
+_KIND_OF = or_variable(KIND_NAME)
 
 
 def _table(name: str, names: tuple[str, ...], by: str, meaning: str, example: str) -> Key:
@@ -364,9 +366,11 @@ _ACT_KINDS: Schema = {
     },
     "additionalProperties": _KIND_OF,
 }
-_PAIR: Schema = any_of(
-    {"type": "string", "pattern": rf"^\s*(?:{'|'.join(ACTS)})\s+(?:{'|'.join(DOMAINS)})\s*$"},
-    VARIABLE,
+_PAIR = or_variable(
+    matching(
+        rf"^\s*(?:{'|'.join(ACTS)})\s+(?:{'|'.join(DOMAINS)})\s*$",
+        "an act and a domain, such as 'send message'",
+    )
 )
 
 LEXICON = Part(

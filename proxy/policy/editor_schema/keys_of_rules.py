@@ -15,11 +15,11 @@ from proxy.policy.editor_schema.shapes import (
     VERDICT,
     Schema,
     any_of,
+    matching,
     one_or_list,
     only,
     or_variable,
     ref,
-    whole,
     words,
 )
 from proxy.policy.named_values import AMOUNT
@@ -79,10 +79,10 @@ GATE = Part(
     },
 )
 
-_LIMIT: Schema = any_of(
-    {"type": "number", "exclusiveMinimum": 0},
-    or_variable({"type": "string", "pattern": whole(AMOUNT)}),
-)
+_LIMIT: Schema = or_variable(matching(AMOUNT, "a number over 0, or with its unit: 100 EUR")) | {
+    "type": ["number", "string"],
+    "exclusiveMinimum": 0,
+}
 BUDGET = Part(
     name="budget",
     title="A limit over effects",
@@ -108,7 +108,7 @@ BUDGET = Part(
         ),
         Key(
             "sum",
-            any_of(ref("unit"), TEXT),
+            ref("summed"),
             "unit",
             "",
             "Adds amounts in this unit; `points` adds prices.",
@@ -174,7 +174,10 @@ BUDGET = Part(
     ),
     together={
         "oneOf": [{"required": [key]} for key in ("count", "sum", "distinct")],
-        "not": {"required": ["per", "window"], "properties": {"per": {"const": "call"}}},
+        "not": {
+            "required": ["per", "window"],
+            "properties": {"per": {"title": "each call by itself", "const": "call"}},
+        },
     },
     snippets={
         "a budget over amounts": {

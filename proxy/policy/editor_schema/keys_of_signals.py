@@ -16,6 +16,7 @@ from proxy.policy.editor_schema.shapes import (
     Schema,
     any_of,
     list_of,
+    matching,
     only,
     or_variable,
     ref,
@@ -38,7 +39,12 @@ _ON: Schema = any_of(
         "enum": list(schema.SIGNALS),
         "enumDescriptions": [_FOUND[name] for name in schema.SIGNALS],
     },
-    or_variable({"type": "string", "pattern": r"^(?=.*[.*?])[a-z0-9*?][a-z0-9*?._-]{0,99}$"}),
+    or_variable(
+        matching(
+            r"^(?=.*[.*?])[a-z0-9*?][a-z0-9*?._-]{0,99}$",
+            "the name of a signal, or one with a dot, such as siem.alert",
+        )
+    ),
 )
 _ACTION: Schema = any_of(
     {"enum": ["freeze"], "enumDescriptions": ["Every call is blocked."]}, ref("action")
@@ -57,7 +63,7 @@ _SPECIAL = ("count", "within", "below", "value", "hours", "zone")
 def _settings(name: str, needed: tuple[str, ...], may: tuple[str, ...]) -> Schema:
     others = [key for key in _SPECIAL if key not in (*needed, *may)]
     return {
-        "if": {"required": ["on"], "properties": {"on": {"const": name}}},
+        "if": {"required": ["on"], "properties": {"on": {"title": name, "const": name}}},
         "then": {
             "required": list(needed),
             "not": {"anyOf": [{"required": [key]} for key in others]},
@@ -221,5 +227,11 @@ ACTION = Part(
     together={
         "oneOf": [{"required": [key]} for key in ("freeze", "scale", "raise", "hold", "block")],
         "dependencies": {"scale": ["by"], "by": ["scale"]},
+    },
+    snippets={
+        "scale a budget": {"scale": "${1:autonomy}", "by": "^${2:0.5}"},
+        "raise a gate": {"raise": "${1:large-payment}"},
+        "hold kinds of effects": {"hold": "${1:money.*}"},
+        "block kinds of effects": {"block": "${1:data.egress}"},
     },
 )

@@ -18,13 +18,14 @@ from proxy.policy.editor_schema.shapes import (
     any_of,
     by_name,
     list_of,
+    matching,
     number,
     one_or_list,
     or_variable,
     ref,
     words,
 )
-from proxy.policy.labels.schema import Returns, TrustBy
+from proxy.policy.labels.schema import FIELD, Returns, TrustBy
 from proxy.policy.sql.schema import DIALECTS
 from proxy.policy.sql.statement import TYPES
 
@@ -260,7 +261,7 @@ EFFECT = Part(
         ),
         Key(
             "amount",
-            any_of({"type": "number", "minimum": 0}, TEXT),
+            TEXT | {"type": ["string", "number"], "minimum": 0},
             "CEL or number",
             "none",
             "How much of it; needs `unit` beside it.",
@@ -380,7 +381,7 @@ RETURNS = Part(
         ),
         Key(
             "fields",
-            by_name(one_or_list(LABELLED, least=0)) | {"propertyNames": FIELD_PATH["anyOf"][0]},
+            by_name(one_or_list(LABELLED, least=0)) | {"propertyNames": matching(FIELD)},
             "labels by field",
             "none",
             "Labels of fields: a dotted path; `*` is one step, `**` any number.",
@@ -405,7 +406,7 @@ RETURNS = Part(
     ),
 )
 
-_OWN: Schema = {"type": "string", "pattern": r"^(?=.*[^*])\S(?:.*\S)?$"}
+_OWN = matching(r"^(?=.*[^*])\S(?:.*\S)?$", "a glob such as *@example.com")
 TRUST_BY = Part(
     name="trust_by",
     title="Who wrote a record decides what it is worth",

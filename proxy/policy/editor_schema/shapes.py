@@ -22,31 +22,50 @@ def whole(pattern: re.Pattern[str]) -> str:
     return f"^(?:{pattern.pattern})$"
 
 
-def matching(pattern: re.Pattern[str], **more: Any) -> Schema:
-    return {"type": "string", "pattern": whole(pattern), **more}
+def matching(pattern: re.Pattern[str] | str, what: str = "") -> Schema:
+    """Returns a text of one form; `what` is said of a text that is none."""
+    made: Schema = {"type": "string"}
+    made["pattern"] = pattern if isinstance(pattern, str) else whole(pattern)
+    return made | ({"patternErrorMessage": f"expected {what}"} if what else {})
 
 
-VARIABLE: Schema = {"type": "string", "pattern": r"^\$[a-z_][a-z0-9_]*$"}
+_NAME_OF_VARIABLE = r"^\$[a-z_][a-z0-9_]*$"
+VARIABLE: Schema = {"title": "a variable", "type": "string", "pattern": _NAME_OF_VARIABLE}
 """`$name`, which stands for a value of `vars:`."""
 
-NOTHING: Schema = {"not": {"type": ["boolean", "number", "string", "array", "object"]}}
+NOTHING: Schema = {
+    "title": "nothing",
+    "not": {"type": ["boolean", "number", "string", "array", "object"]},
+}
 """A key with nothing behind it, which is as if it was not there. Said so, editors do not offer `null`."""
 
-TEXT: Schema = {"type": "string", "pattern": r"\S"}
+TEXT: Schema = matching(r"\S", "text")
 """Any text that is not empty; a variable is one."""
 
 
 def any_of(*shapes: Schema) -> Schema:
-    """Returns what any of some shapes fits, without shapes within shapes."""
+    """Returns what any of some shapes fits, without shapes within shapes.
+
+    Shapes have titles that differ, so that an editor tells which of them a value fits.
+    """
     flat: list[Schema] = []
     for shape in shapes:
         flat += shape["anyOf"] if set(shape) == {"anyOf"} else [shape]
-    return {"anyOf": flat} if len(flat) > 1 else flat[0]
+    return {"anyOf": flat}
 
 
 def or_variable(shape: Schema) -> Schema:
-    """Returns a shape in whose place a variable may stand."""
-    return any_of(shape, VARIABLE)
+    """Returns a shape in whose place a variable may stand: in one schema where that can be said."""
+    if "type" not in shape:
+        return any_of(shape, VARIABLE)
+    if shape["type"] == "string":
+        return shape | {"pattern": f"{_NAME_OF_VARIABLE}|{shape['pattern']}"}
+    return shape | {"type": [*_types(shape), "string"], "pattern": _NAME_OF_VARIABLE}
+
+
+def _types(shape: Schema) -> list[str]:
+    types = shape["type"]
+    return types if isinstance(types, list) else [types]
 
 
 def ref(name: str) -> Schema:
@@ -59,7 +78,9 @@ def list_of(item: Schema, *, least: int = 0) -> Schema:
 
 def one_or_list(item: Schema, *, least: int = 1) -> Schema:
     """Returns one value, or a list of them; a variable can be either."""
-    return any_of(item, list_of(item, least=least))
+    if "type" not in item:
+        return any_of(item, {"title": "a list", **list_of(item, least=least)})
+    return item | list_of(item, least=least) | {"type": [*_types(item), "array"]}
 
 
 def words(*meanings: tuple[str, str]) -> Schema:
@@ -101,16 +122,21 @@ def offered(shape: Schema, values: Iterable[str]) -> Schema:
     return shape | {"defaultSnippets": [{"label": value, "body": value} for value in values]}
 
 
-NAMED = or_variable(matching(NAME))
-SPANNED = or_variable(matching(SPAN))
-HOST = or_variable({"type": "string", "pattern": r"^(?=.*\S)(?:\[[^/@]*|[^/@:]*)$"})
-PATH = or_variable({"type": "string", "pattern": r"^/[^*?#%;\\]*$"})
-METHOD_NAME = or_variable(matching(METHOD))
-LABELLED = or_variable(matching(LABEL))
-FIELD_PATH = or_variable(matching(FIELD))
-UNIT_NAME = matching(UNIT)
-KIND_NAME = matching(KIND)
-KIND_PATTERN = matching(KIND_GLOB)
+NAMED = or_variable(matching(NAME, "a name of letters, digits, '.', '_' and '-'"))
+SPANNED = or_variable(matching(SPAN, "a time span such as 30s, 15m, 24h or 7d"))
+HOST = or_variable(
+    matching(
+        r"^(?=.*\S)(?:\[[^/@]*|[^/@:]*)$",
+        "a host alone, without scheme, port or path; an IPv6 address stands in [brackets]",
+    )
+)
+PATH = or_variable(matching(r"^/[^*?#%;\\]*$", "a path such as /v1/refunds/{id}"))
+METHOD_NAME = or_variable(matching(METHOD, "an HTTP method or '*'"))
+LABELLED = or_variable(matching(LABEL, "a dotted label such as pii.email"))
+FIELD_PATH = or_variable(matching(FIELD, "a field such as customer.email, items.*.id or **.token"))
+UNIT_NAME = matching(UNIT, "a unit such as EUR")
+KIND_NAME = matching(KIND, "a dotted kind such as money.refund")
+KIND_PATTERN = matching(KIND_GLOB, "an effect kind or a glob over kinds")
 FRACTION = number(minimum=0, maximum=1)
 VERDICT = words(
     ("hold", "The call waits until a human has answered."),
