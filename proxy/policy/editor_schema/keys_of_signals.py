@@ -27,19 +27,20 @@ from proxy.policy.editor_schema.shapes import (
 _FOUND = {
     "tools-changed": "A tool's definition differs from the one pinned.",
     "system-changed": "The system prompt of a later request of the same conversation differs.",
-    "loop": "The same tool with the same arguments, `count` times `within`.",
-    "errors": "`count` results that are marked as errors `within`.",
-    "rate": "`count` calls `within`.",
-    "low-confidence": "The model's own probability is below `below`.",
+    "loop": "The same tool with the same arguments, often in a short time: count, within.",
+    "errors": "Many results that are marked as errors: count, within.",
+    "rate": "Many calls in a short time: count, within.",
+    "low-confidence": "The model's own probability is under a mark: below.",
     "new-host": "A call speaks to a host that this agent has not spoken to.",
-    "out-of-hours": "A call outside `hours`.",
+    "out-of-hours": "A call outside the stated hours: hours, zone.",
 }
 _ON: Schema = any_of(
     {
         "enum": list(schema.SIGNALS),
         "enumDescriptions": [_FOUND[name] for name in schema.SIGNALS],
     },
-    or_variable(
+    {"title": "a signal that is posted"}
+    | or_variable(
         matching(
             r"^(?=.*[.*?])[a-z0-9*?][a-z0-9*?._-]{0,99}$",
             "the name of a signal, or one with a dot, such as siem.alert",
