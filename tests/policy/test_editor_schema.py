@@ -19,6 +19,7 @@ from proxy.policy.codes import code_of
 from proxy.policy.editor_schema.generate import PARTS
 from proxy.policy.editor_schema.key import Key, Part
 from proxy.policy.load import load_paths, load_texts
+from proxy.policy.packs import Library
 from proxy.policy.problems import RuleErrors
 from proxy.policy.schema import PARTS as PARTS_OF_SCHEMA
 from proxy.policy.shape import tupled
@@ -400,3 +401,61 @@ def test_a_snippet_makes_an_entry_that_loads(part: Part, body: Json) -> None:
     text = json.dumps(document)
     assert faults(text) == []
     load_texts([("rules.yaml", text)])
+
+
+# --- keys in whole documents -----------------------------------------------------------------------------
+PLACES = {
+    "http": {"tools": [{"http": "PART", "effects": []}]},
+    "effect": {"tools": [{"name": "a", "effects": ["PART"]}]},
+    "returns": {"tools": [{"name": "a", "effects": [], "returns": "PART"}]},
+    "step": {"chains": [{"name": "a", "steps": ["PART", "b"]}]},
+    "action": {"signals": [{"on": "tools-changed", "do": "PART"}]},
+    "prices": {"prices": "PART"},
+    "lexicon": {"lexicon": "PART"},
+    **{
+        part.name: {section: ["PART"]}
+        for part in PARTS
+        for section, model in PARTS_OF_SCHEMA.items()
+        if part.model is model
+    },
+    "signal": {
+        "budgets": [{"name": "autonomy", "sum": "points", "limit": 1}],
+        "signals": ["PART"],
+    },
+}
+"""Where a part stands in the smallest file that has one."""
+
+
+def with_part(place: Json, made: Json) -> Json:
+    if isinstance(place, dict):
+        return {key: with_part(value, made) for key, value in place.items()}
+    if isinstance(place, list):
+        return [with_part(value, made) for value in place]
+    return made if place == "PART" else place
+
+
+@pytest.mark.parametrize("part", [p for p in PARTS if p.name in PLACES], ids=lambda p: p.name)
+@pytest.mark.parametrize("top", [{}, {"extends": "base"}], ids=["alone", "extending"])
+def test_no_file_that_loads_is_refused(part: Part, top: dict[str, Json], tmp_path: Path) -> None:
+    """A part with what it needs, and one key of it with any value that its model takes."""
+    keys = {key.name: key for key in part.keys}
+    example = {
+        name: read_yaml("example", f"key: {key.example}").value["key"] for name, key in keys.items()
+    }
+    needed = {name: example[name] for name in part.required}
+    (tmp_path / "base.yaml").write_text("version: 1\n")
+    library = Library([tmp_path])
+    loaded = 0
+    for key in part.keys:
+        for value in (example[key.name], *VALUES):
+            if not accepts(part, key, value):
+                continue
+            made = with_part(PLACES[part.name], needed | {key.name: value})
+            text = json.dumps(plain({"version": 1, **top, **made}))
+            try:
+                load_texts([("rules.yaml", text)], library=library)
+            except RuleErrors:
+                continue
+            loaded += 1
+            assert faults(text) == [], text
+    assert loaded > 0
