@@ -17,7 +17,7 @@ from proxy.errors import CheckreinError
 from proxy.ledger.store import Credential, SessionSummary, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Call as ToolCall
-from proxy.model import Effect, Entry, Hold, HttpCall, Identity, Reason, Verdict
+from proxy.model import Effect, Entry, Hold, HttpCall, Identity, Json, Reason, Verdict
 from proxy.pipeline.conversations import Conversations
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.desk import HoldDesk
@@ -36,6 +36,14 @@ from proxy.wire.codec import ParsedRequest
 logger = logging.getLogger("checkrein")
 
 _SEEN_SESSIONS = 16_384
+
+
+_DECIDING = ("shadow", "hold_expiry_s", "approval_expiry_s", "settle_after_s")
+
+
+def _deciding(settings: Settings) -> dict[str, Json]:
+    """Returns what of a run's settings decides what becomes of a call: a replay needs it."""
+    return {name: getattr(settings, name) for name in _DECIDING}
 
 
 def wall_clock_ms() -> int:
@@ -78,7 +86,9 @@ class Pipeline:
         self.memory.load(providers)
         files = [str(path) for path in self.rules.files]
         self._writer.submit(
-            lambda _tx, emit: emit(rules_record(self.rules.digest, files, "loaded"))
+            lambda _tx, emit: emit(
+                rules_record(self.rules.digest, files, "loaded", _deciding(self.settings))
+            )
         ).result()
 
     def close(self) -> None:

@@ -493,6 +493,7 @@ class Judge:
                     case.identity,
                     (*_shown_effects(case), *_shown_effects(case, in_shadow=True)),
                     arguments,
+                    asked=case.facts.notes.record(case.call.arguments),
                     rules_digest=case.rules_digest,
                     elapsed_us=(time.perf_counter_ns() - case.started_ns) // 1000,
                 )

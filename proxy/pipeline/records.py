@@ -38,8 +38,9 @@ def decision_record(
     *,
     rules_digest: str,
     elapsed_us: int,
+    asked: Record | None = None,
 ) -> Record:
-    """One call, decided. `arguments` are redacted already."""
+    """One call, decided. `arguments` are redacted already; `asked` are its notes (`asked.py`)."""
     return {
         "type": "decision",
         **_who(identity),
@@ -54,6 +55,7 @@ def decision_record(
         "hold": hold_short(decision.hold),
         "bound": other_side_record(decision.bound),
         "drift": other_side_record(decision.drift),
+        "asked": asked,
         "rules": rules_digest[:16],
         "elapsed_us": elapsed_us,
     }
@@ -170,7 +172,7 @@ def signal_record(
     `changes` say what was, and what is; redacted already. Without an identity, `session` and `agent`
     say whom it is about, as far as that is known.
     """
-    unknown: Record = {"session": session, "agent": agent, "trust": None}
+    unknown: Record = {"session": session, "agent": agent, "human": None, "trust": None}
     return {
         "type": "signal",
         **(_who(identity) if identity is not None else unknown),
@@ -209,8 +211,17 @@ def freeze_record(
     }
 
 
-def rules_record(digest: str, files: Sequence[str], event: str) -> Record:
-    return {"type": "rules", "event": event, "rules": digest[:16], "files": list(files)}
+def rules_record(
+    digest: str, files: Sequence[str], event: str, settings: Mapping[str, Json] | None = None
+) -> Record:
+    """Rules come into force; `settings` are those of the run that decide what becomes of a call."""
+    return {
+        "type": "rules",
+        "event": event,
+        "rules": digest[:16],
+        "files": list(files),
+        "settings": None if settings is None else dict(settings),
+    }
 
 
 def call_record(call: Call, arguments: Json) -> Record:
@@ -226,6 +237,8 @@ def call_record(call: Call, arguments: Json) -> Record:
         record["namespace"] = call.namespace
     if call.response_id is not None:
         record["response_id"] = call.response_id
+    if call.confidence is not None:
+        record["confidence"] = _number(call.confidence)
     if call.fault is not None:
         record["fault"] = redact_text(call.fault)  # it may name a key of the arguments
     return record
@@ -278,6 +291,7 @@ def _who(identity: Identity) -> Record:
     return {
         "session": identity.session,
         "agent": identity.agent,
+        "human": identity.human,
         "trust": {
             "session": identity.session_trust.label,
             "agent": identity.agent_trust.label,

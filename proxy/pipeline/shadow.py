@@ -7,7 +7,7 @@ story under marked kinds; everywhere else these are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -131,3 +131,9 @@ class ShadowFacts:
 
     def hints(self, server: str, tool: str) -> Hints:
         return self._facts.hints(server, tool)
+
+    def told(self, question: str, answer: Callable[[], Json]) -> Json:
+        return self._facts.told(SHADOW + question, answer)
+
+    def reads_unlogged(self, text: str) -> None:
+        self._facts.reads_unlogged(text)

@@ -12,7 +12,7 @@ name; their prompt was the argument of a call before (`told.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -36,6 +36,7 @@ from proxy.model import (
     Trust,
     derived_id,
 )
+from proxy.pipeline.asked import Notes, target_name
 from proxy.pipeline.masking import masked
 from proxy.pipeline.reading import Reader, ReadText
 from proxy.pipeline.shadow import ShadowFacts, enforced_sources
@@ -76,6 +77,7 @@ class StoryFacts:
         self.call_key = ""
         self.besides: str | None = None
         self.now_ms = now_ms
+        self.notes = Notes()
         self.in_force = in_force
         self.in_shadow = in_shadow
         self._tx = tx
@@ -104,6 +106,8 @@ class StoryFacts:
                 user_text=self._tx.words(self.family).text,
                 calls=story.calls,
             )
+            self.notes.add("labels", dict(story.labels))
+            self.notes.add("untrusted", self._seen.untrusted)
         return self._seen
 
     def with_shadow(self) -> ShadowFacts:
@@ -124,6 +128,7 @@ class StoryFacts:
             if lookup.truncated and self._met_secrets():
                 origin = replace(origin, labels=(*origin.labels, UNREAD))
             self._origins[name] = origin
+        self.notes.origin(value, self._origins[name])
         return self._origins[name]
 
     def trailing(self, tool: str, data: Json) -> Sequence[Source]:
@@ -140,11 +145,15 @@ class StoryFacts:
             if any(label.startswith(SECRET) for label in source.labels)
         ]
         self.trail = trail.after_match() if sources else trail
+        self.notes.trailing(data, sources)
         return sources
 
     def shown(self, arguments: Json) -> Json:
         """Returns a call's arguments as they may be written down: without secrets that were met."""
-        return masked(arguments, self) if self._met_secrets() else arguments
+        if not self._met_secrets():
+            return arguments
+        with self.notes.paused():
+            return masked(arguments, self)
 
     def _met_secrets(self) -> bool:
         return any(label.startswith(SECRET) for label in self.document.labels)
@@ -160,7 +169,10 @@ class StoryFacts:
         return self._tx.checkpoint_ms(self.scope(per))
 
     def result_of_ms(self, kind: str) -> int:
-        return self.document.results.get(kind, 0)
+        at_ms = self.document.results.get(kind, 0)
+        if at_ms:
+            self.notes.add(f"result:{kind}", at_ms)
+        return at_ms
 
     def label_ms(self, label: str) -> int:
         return self.document.labels.get(label, 0)
@@ -168,6 +180,7 @@ class StoryFacts:
     def evidence(self, kinds: Sequence[str], target: str | None) -> Evidence | None:
         rows = [self._tx.evidence(self.family, kind, target) for kind in kinds]
         found = max((row for row in rows if row is not None), key=_when, default=None)
+        self.notes.add(evidence_question(kinds, target), None if found is None else _noted(found))
         if found is None:
             return None
         return Evidence(
@@ -188,7 +201,17 @@ class StoryFacts:
         if not isinstance(said, dict):
             return Hints()
         stated = (said.get(f"{name}Hint") for name in ("readOnly", "destructive", "openWorld"))
-        return Hints(*(word if isinstance(word, bool) else None for word in stated))
+        words = [word if isinstance(word, bool) else None for word in stated]
+        self.notes.add(f"hints:{server}/{tool}", list(words))
+        return Hints(*words)
+
+    def told(self, question: str, answer: Callable[[], Json]) -> Json:
+        found = answer()
+        self.notes.add(question, found)
+        return found
+
+    def reads_unlogged(self, text: str) -> None:
+        return None
 
     def scope(self, per: str) -> str:
         """Returns the key of who a chain or a checkpoint belongs to."""
@@ -197,6 +220,22 @@ class StoryFacts:
 
 def _when(row: EvidenceRow) -> int:
     return row.at_ms
+
+
+def evidence_question(kinds: Sequence[str], target: str | None) -> str:
+    """Returns the name under which a decision's record has which evidence there was."""
+    return f"evidence:{'|'.join(sorted(kinds))}:{target_name(target)}"
+
+
+def _noted(row: EvidenceRow) -> dict[str, Json]:
+    """A piece of evidence without what it said."""
+    return {
+        "kind": row.kind,
+        "tool": row.tool,
+        "side": row.side.value,
+        "is_error": row.is_error,
+        "at_ms": row.at_ms,
+    }
 
 
 class Story:

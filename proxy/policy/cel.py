@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 from cel_expr_python import cel
 
+from proxy.canonical import sha256_hex
 from proxy.model import Json, Origin
 from proxy.policy.amounts import read_amount
 from proxy.policy.cel_problems import ExpressionProblem, read_report
@@ -107,6 +109,18 @@ _EVIDENCE = {
     "evidence.result.is_error": _BOOL,
 }
 _RESULT = {"args": _DYN, "result.is_error": _BOOL, "result.text": _STRING, "result.json": _DYN}
+
+_UNLOGGED = frozenset(
+    (
+        "seen.tools",
+        "user.text",
+        "headers",
+        "evidence.text",
+        "evidence.result.json",
+        "evidence.result.text",
+    )
+)
+"""What a decision log does not hold: an answer that depends on it is noted with the decision."""
 
 _PATH = re.compile(
     r"\s*(args|body|path|query|headers|(?:evidence\.)?result\.json|graphql\.args|graphql\.variables)((?:\.[A-Za-z_]\w*|\[\"[\w .:/@-]*\"\]|\[[0-9]{1,6}\])*)\s*",
@@ -297,6 +311,8 @@ class Expression:
         Raises:
             ExpressionFault: there is none.
         """
+        if scope.facts is not None and self._is_unlogged():
+            scope.facts.reads_unlogged(self.text)
         if self.read is not None:
             return self.read(scope)
         return self._evaluate(scope)[1]
@@ -307,6 +323,24 @@ class Expression:
         Raises:
             ExpressionFault: an error, or a value that is not a boolean.
         """
+        if scope.facts is None or not self._is_unlogged():
+            return self._truth(scope)
+        answer = scope.facts.told(_question(self.text, scope), partial(self._told, scope))
+        if isinstance(answer, str):
+            raise ExpressionFault(answer)
+        return answer is True
+
+    def _is_unlogged(self) -> bool:
+        return not _UNLOGGED.isdisjoint(self.needs)
+
+    def _told(self, scope: Scope) -> bool | str:
+        """Returns true or false, or why there is neither."""
+        try:
+            return self._truth(scope)
+        except ExpressionFault as error:
+            return str(error)
+
+    def _truth(self, scope: Scope) -> bool:
         if self.read is not None:
             value = self.read(scope)
         else:
@@ -365,6 +399,15 @@ class Scope:
         if name not in self._copies:
             self._copies[name] = _for_cel(self._own[name])
         return self._copies[name]
+
+
+def _question(text: str, scope: Scope) -> str:
+    """Returns the name of a condition about one effect, or about a call that has none here."""
+    parts = [text]
+    for name in ("effect.kind", "effect.target"):
+        with suppress(KeyError):
+            parts.append(str(scope[name]))
+    return f"when:{sha256_hex(repr(parts).encode('utf-8', 'surrogatepass'))[:12]}"
 
 
 _ASKS = re.compile(r"(?<![\w.])origin\s*\(", re.ASCII)

@@ -8,7 +8,7 @@ transaction in which the call is decided, so that two calls at once cannot both 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
@@ -133,6 +133,12 @@ class Facts(Protocol):
     def hints(self, server: str, tool: str) -> Hints:
         """What the server's pinned definition of a tool says of it."""
 
+    def told(self, question: str, answer: Callable[[], Json]) -> Json:
+        """Answers out of what a decision log does not hold: texts, headers; the answer is noted there."""
+
+    def reads_unlogged(self, text: str) -> None:
+        """An expression reads such a thing for a value that is not noted."""
+
 
 class NoFacts:
     """The past of a session that has none: tests of rules by themselves, and `rules check`."""
@@ -173,6 +179,12 @@ class NoFacts:
 
     def hints(self, server: str, tool: str) -> Hints:
         return Hints()
+
+    def told(self, question: str, answer: Callable[[], Json]) -> Json:
+        return answer()
+
+    def reads_unlogged(self, text: str) -> None:
+        return None
 
 
 NO_FACTS: Facts = NoFacts()

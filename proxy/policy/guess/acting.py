@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from proxy.canonical import sha256_hex
 from proxy.model import Effect, Json, Origin
 from proxy.policy.facts import Facts
 from proxy.policy.guess.aim import Aim
@@ -58,6 +59,17 @@ class Acts:
             aim: what a guess says of it; None for tools that rules name.
             mapped: some entry knows the tool: having no effect is then what the rules say of it.
         """
+        known = self._facts.told(
+            _question(effect, aim), lambda: self._true_of(effect, aim, mapped=mapped)
+        )
+        return {**_NOT_SO, **{f"act.{name}": value for name, value in known.items()}}
+
+    def _true_of(self, effect: Effect | None, aim: Aim | None, *, mapped: bool) -> dict[str, Json]:
+        """Returns what is true of an effect, or has a name; the rest is false."""
+        found = self._of(effect, aim, mapped=mapped)
+        return {name: value for name, value in found.items() if value}
+
+    def _of(self, effect: Effect | None, aim: Aim | None, *, mapped: bool) -> dict[str, Json]:
         lexicon = self._lexicon
         if aim is not None:
             named, fetches, outbound = aim.named, aim.fetches, aim.outbound
@@ -76,26 +88,26 @@ class Acts:
         writes = named.act not in ("read", "none")
         labels = self.labels if writes or fetches else ()
         return {
-            "act.is": named.act,
-            "act.domain": named.domain,
-            "act.writes": writes,
-            "act.fetches": fetches,
-            "act.outbound": outbound and writes,
-            "act.irreversible": writes and lexicon.irreversible(named.act, named.domain),
-            "act.hard": writes and lexicon.hard(named.act, named.domain),
-            "act.given": bool(self.read.values),
-            "act.asked": self._asked(named),
-            "act.delegated": self._said.delegated,
-            "act.owed": self._said.owes,
-            "act.said": element.said,
-            "act.aimed": element.said or element.pointed_at,
-            "act.foreign": element.foreign,
-            "act.place": element.place,
-            "act.injected": INSTRUCTIONS in labels,
-            "act.injected_target": INSTRUCTIONS in element.labels,
-            "act.requested": REQUEST in element.labels,
-            "act.suggested": REQUEST in labels,
-            "act.carries_secret": any(label.startswith(SECRET) for label in labels),
+            "is": named.act,
+            "domain": named.domain,
+            "writes": writes,
+            "fetches": fetches,
+            "outbound": outbound and writes,
+            "irreversible": writes and lexicon.irreversible(named.act, named.domain),
+            "hard": writes and lexicon.hard(named.act, named.domain),
+            "given": bool(self.read.values),
+            "asked": self._asked(named),
+            "delegated": self._said.delegated,
+            "owed": self._said.owes,
+            "said": element.said,
+            "aimed": element.said or element.pointed_at,
+            "foreign": element.foreign,
+            "place": element.place,
+            "injected": INSTRUCTIONS in labels,
+            "injected_target": INSTRUCTIONS in element.labels,
+            "requested": REQUEST in element.labels,
+            "suggested": REQUEST in labels,
+            "carries_secret": any(label.startswith(SECRET) for label in labels),
         }
 
     @property
@@ -182,6 +194,22 @@ def _is_told(label: str) -> bool:
 
 
 _HARMLESS = Named("none", "record")
+_NOT_SO: dict[str, Json] = {
+    f"act.{name}": False
+    for name in (
+        "writes", "fetches", "outbound", "irreversible", "hard", "given", "asked", "delegated", "owed",
+        "said", "aimed", "foreign", "injected", "injected_target", "requested", "suggested",
+        "carries_secret",
+    )
+} | {"act.is": "", "act.domain": "", "act.place": ""}  # fmt: skip
+
+
+def _question(effect: Effect | None, aim: Aim | None) -> str:
+    """Returns the name under which a decision's record has what was found of one effect."""
+    if effect is None:
+        return "act"
+    about = (effect.target, None if aim is None else (aim.element, aim.place))
+    return f"act:{effect.kind}:{sha256_hex(repr(about).encode('utf-8', 'surrogatepass'))[:12]}"
 
 
 def _belongs(target: str, text: str) -> bool:
