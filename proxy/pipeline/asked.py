@@ -55,13 +55,12 @@ class Notes:
 
     def record(self, arguments: Json) -> dict[str, Json] | None:
         """Returns the notes as the log has them; None where nothing was asked."""
-        made = {redact_text(question): answer for question, answer in self._answers.items()}
+        made = dict(self._answers)
         for value, origin in self._origins.values():
-            made[redact_text(f"origin:{name_of(value, arguments)}")] = _origin_record(origin)
+            made[f"origin:{name_of(value, arguments)}"] = _origin_record(origin)
         for value, sources in self._trailing.values():
             if sources:
-                name = redact_text(f"trailing:{name_of(value, arguments)}")
-                made[name] = list(_source_records(sources))
+                made[f"trailing:{name_of(value, arguments)}"] = list(_source_records(sources))
         return made or None
 
 
@@ -73,9 +72,10 @@ def name_of(value: Json, arguments: Json) -> str:
             break
         path, node = left.pop(0)
         if _is_same(value, node):
-            return path
+            return redact_text(path)
         if isinstance(node, dict):
-            left += [(f"{path}.{key}", item) for key, item in list(node.items())[:_MOST_NODES]]
+            keys = sorted(node)[:_MOST_NODES]  # the log has them in this order
+            left += [(f"{path}.{key}", node[key]) for key in keys]
         elif isinstance(node, list | tuple):
             left += [(f"{path}[{i}]", item) for i, item in enumerate(node[:_MOST_NODES])]
     return sha256_hex(repr(_plain(value)).encode("utf-8", "surrogatepass"))[:12]

@@ -202,7 +202,7 @@ class StoryFacts:
             return Hints()
         stated = (said.get(f"{name}Hint") for name in ("readOnly", "destructive", "openWorld"))
         words = [word if isinstance(word, bool) else None for word in stated]
-        self.notes.add(f"hints:{server}/{tool}", list(words))
+        self.notes.add(redact_text(f"hints:{server}/{tool}"), list(words))
         return Hints(*words)
 
     def told(self, question: str, answer: Callable[[], Json]) -> Json:

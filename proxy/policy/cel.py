@@ -19,7 +19,7 @@ from functools import partial
 
 from cel_expr_python import cel
 
-from proxy.canonical import sha256_hex
+from proxy.canonical import digest, sha256_hex
 from proxy.model import Json, Origin
 from proxy.policy.amounts import read_amount
 from proxy.policy.cel_problems import ExpressionProblem, read_report
@@ -121,6 +121,7 @@ _UNLOGGED = frozenset(
     )
 )
 """What a decision log does not hold: an answer that depends on it is noted with the decision."""
+_ELSEWHERE_NOTED = _UNLOGGED | {"seen.labels", "seen.untrusted"}
 
 _PATH = re.compile(
     r"\s*(args|body|path|query|headers|(?:evidence\.)?result\.json|graphql\.args|graphql\.variables)((?:\.[A-Za-z_]\w*|\[\"[\w .:/@-]*\"\]|\[[0-9]{1,6}\])*)\s*",
@@ -323,15 +324,32 @@ class Expression:
         Raises:
             ExpressionFault: an error, or a value that is not a boolean.
         """
-        if scope.facts is None or not self._is_unlogged():
+        is_unlogged = self._is_unlogged()
+        if scope.facts is None or not (is_unlogged or self.asks_origin):
             return self._truth(scope)
-        answer = scope.facts.told(_question(self.text, scope), partial(self._told, scope))
+        question = f"{'when' if is_unlogged else 'from'}:{self._asked(scope)}"
+        answer = scope.facts.told(question, partial(self._told, scope))
         if isinstance(answer, str):
             raise ExpressionFault(answer)
         return answer is True
 
     def _is_unlogged(self) -> bool:
         return not _UNLOGGED.isdisjoint(self.needs)
+
+    def _asked(self, scope: Scope) -> str:
+        """Returns a digest of the condition and of all that it reads and a log holds."""
+        read: Variables = {"": self.text}
+        names = [name for name in self.needs if name not in _ELSEWHERE_NOTED]
+        if any(name.startswith("evidence.") for name in self.needs):  # of which effect it is
+            names = [n for n in names if not n.startswith("evidence.")]
+            names += ["effect.kind", "effect.target"]
+        for name in names:
+            with suppress(KeyError):
+                read[name] = scope[name]
+        try:
+            return digest(read)[:12]
+        except (ValueError, RecursionError):  # a text that no JSON has
+            return sha256_hex(repr(read).encode("utf-8", "surrogatepass"))[:12]
 
     def _told(self, scope: Scope) -> bool | str:
         """Returns true or false, or why there is neither."""
@@ -399,15 +417,6 @@ class Scope:
         if name not in self._copies:
             self._copies[name] = _for_cel(self._own[name])
         return self._copies[name]
-
-
-def _question(text: str, scope: Scope) -> str:
-    """Returns the name of a condition about one effect, or about a call that has none here."""
-    parts = [text]
-    for name in ("effect.kind", "effect.target"):
-        with suppress(KeyError):
-            parts.append(str(scope[name]))
-    return f"when:{sha256_hex(repr(parts).encode('utf-8', 'surrogatepass'))[:12]}"
 
 
 _ASKS = re.compile(r"(?<![\w.])origin\s*\(", re.ASCII)

@@ -1,28 +1,36 @@
-"""A decision log judged again: its calls, settlements and human answers, in its own order and time.
+"""A decision log judged again: its calls, settlements, human answers and signals, in its own order and time.
 
 How it works. All sessions of a log shared one ledger, so they do again. Each call is made from its record, under
 the digest of its arguments as they were; what a settlement says of amounts and of success is taken over,
-and what a human answered is answered to the same call, where it is held again.
-
-What a log does not hold cannot be judged again: the texts of users and of results (so nothing has an origin or a
-label, and evidence is known to exist but not what it says), headers, and what was redacted or cut in the
-arguments. A rule that reads those may decide otherwise than it did.
+what a human answered is answered to the same call where it is held again, and what was posted, changed or frozen is so
+again. Nothing falls due by the clock: what did is in the log. What a decision asked of texts is answered by its
+record (`recall.py`); where that does not say, the verdict is not certain, and the outcome says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
+from proxy.canonical import digest
 from proxy.errors import HoldError
+from proxy.holds import HoldEvent, transition
+from proxy.ledger.store import Transaction
+from proxy.ledger.writer import Emit
 from proxy.model import (
     Call,
     Effect,
+    EntryState,
     HoldState,
     HttpCall,
+    Identity,
     Json,
+    Reason,
     Reversibility,
+    Settlement,
     Side,
     ToolResult,
     Trust,
@@ -31,6 +39,8 @@ from proxy.model import (
 from proxy.pipeline.judge import call_key
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.conversation import Conversation, Judged
+from proxy.rehearsal.logged_signals import replay_signal, replay_standing
+from proxy.rehearsal.recall import Recorded
 from proxy.rehearsal.recorded import RecordingError
 from proxy.rehearsal.rehearsal import Rehearsal
 from proxy.rehearsal.sessions import CallOutcome, SessionOutcome
@@ -38,7 +48,13 @@ from proxy.rehearsal.sessions import CallOutcome, SessionOutcome
 type _Name = tuple[str, str, str]  # session, tool, digest of the arguments
 
 _TRUST = {trust.label: trust for trust in Trust}
+_VERDICTS = {verdict.label: verdict for verdict in Verdict}
 _MODEL_REQUEST = "model_request"
+_FAULTS = (KeyError, TypeError, ValueError, AttributeError, InvalidOperation)
+"""What a record that lacks something makes of the code that reads it."""
+_FOREVER_S = 100 * 366 * 86_400.0
+_MOST_KEPT = 20_000
+"""Of calls that wait for an answer, of sessions that have a parent: the oldest make room."""
 
 
 def rehearse_log(
@@ -53,164 +69,327 @@ def rehearse_log(
     Raises:
         RecordingError: a record does not have what its type has.
     """
+    made: dict[str, list[CallOutcome]] = {}
+    for session, outcome in rehearse_records(rules, records):
+        made.setdefault(session, []).append(outcome)
+    return [SessionOutcome(session, tuple(calls)) for session, calls in made.items()]
+
+
+def rehearse_records(
+    rules: RuleSet, records: Iterable[tuple[str, Mapping[str, Json]]]
+) -> Iterator[tuple[str, CallOutcome]]:
+    """Yields (session, outcome) of each call of a log, in the log's order; memory does not grow with it.
+
+    Raises:
+        RecordingError: a record does not have what its type has.
+    """
     with Rehearsal(rules, spills=True) as rehearsal:
         replay = _Replay(rehearsal)
         for where, record in records:
-            try:
-                replay.take(record)
-            except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation) as error:
-                text = f"{where}: not a record of a decision log ({type(error).__name__})"
-                raise RecordingError(text) from error
+            outcome = replay.carry(where, record)
+            if outcome is not None:
+                yield record["session"], outcome
         replay.end()
-        return [SessionOutcome(name, tuple(calls)) for name, calls in replay.outcomes.items()]
 
 
 class _Replay:
     """One log on its way through the rules."""
 
     def __init__(self, rehearsal: Rehearsal) -> None:
-        self.outcomes: dict[str, list[CallOutcome]] = {}
         self._rehearsal = rehearsal
-        self._parents: dict[str, str] = {}
-        self._calls: dict[_Name, list[Judged]] = {}  # that were let through and are not settled
-        self._held: dict[_Name, Judged] = {}
-        self._used: tuple[str, _Name] | None = None
+        self._settings = replace(
+            rehearsal.settings, hold_expiry_s=_FOREVER_S, approval_expiry_s=_FOREVER_S
+        )
+        rehearsal.pipeline.run_as(self._settings)
+        self._parents: OrderedDict[str, str] = OrderedDict()
+        self._held: OrderedDict[str, Judged] = OrderedDict()  # by the log's name of the hold
+        self._used: str | None = None
         self._numbers = 0
-        self._swept_ms = 0
+        self._beginning: str | None = None
 
-    def take(self, record: Mapping[str, Json]) -> None:
-        """Carries out one record."""
+    def carry(self, where: str, record: Mapping[str, Json]) -> CallOutcome | None:
+        """Carries out one record; returns the outcome where it is a decision.
+
+        Raises:
+            RecordingError: it does not have what its type has.
+        """
+        try:
+            return self.take(record)
+        except _FAULTS as error:
+            text = f"{where}: not a record of a decision log ({type(error).__name__})"
+            raise RecordingError(text) from error
+
+    def take(self, record: Mapping[str, Json]) -> CallOutcome | None:
+        """Carries out one record; returns the outcome where it is a decision."""
         self._clock(record)
         kind = record["type"]
         decided = kind == "decision" and record["hold"] is not None
         self._use(but=record["hold"]["id"] if decided else None)
-        if kind == "session" and record["event"] == "seen":
-            if isinstance(record.get("parent"), str):
-                self._parents[record["session"]] = record["parent"]
-        elif kind == "decision":
-            self._decision(record)
-        elif kind == "settlement":
+        if kind == "decision":
+            return self._decision(record)
+        if kind == "settlement":
             self._settlement(record)
         elif kind == "hold":
             self._hold(record)
+        elif kind == "session":
+            self._session(record)
+        elif kind == "signal":
+            replay_signal(self._rehearsal, record, self._who(record))
+        elif kind == "rules":
+            self._rules(record)
+        return None
 
     def end(self) -> None:
         """The log is over."""
         self._use(but=None)
 
     def _clock(self, record: Mapping[str, Json]) -> None:
-        """Sets the clock to a record's time; what has fallen due since is swept, a second at a time."""
+        """Sets the clock to a record's time; it never goes back."""
         now_ms = int(datetime.fromisoformat(record["time"]).timestamp() * 1000)
-        self._rehearsal.now_ms = max(self._rehearsal.now_ms if self._numbers else 0, now_ms)
+        if self._numbers == 0:
+            self._rehearsal.now_ms = now_ms
+            if record["seq"] > 1:
+                begins = (
+                    f"what was counted before record {record['seq']}, with which the log begins"
+                )
+                self._beginning = begins
+        self._rehearsal.now_ms = max(self._rehearsal.now_ms, now_ms)
         self._numbers += 1
-        if self._rehearsal.now_ms >= self._swept_ms + 1000:
-            self._swept_ms = self._rehearsal.now_ms
-            self._rehearsal.sweep()
+
+    def _rules(self, record: Mapping[str, Json]) -> None:
+        """A run begins: its settings say what holds for its calls."""
+        stated = record.get("settings")
+        if isinstance(stated, dict):
+            self._run_as(shadow=stated["shadow"] is True, settle_after_s=stated["settle_after_s"])
+
+    def _run_as(self, *, shadow: bool, settle_after_s: float) -> None:
+        run = replace(self._settings, shadow=shadow, settle_after_s=float(settle_after_s))
+        if run != self._settings:
+            self._settings = run
+            self._rehearsal.pipeline.run_as(run)
 
     # --- calls ---------------------------------------------------------------------------------------
-    def _decision(self, record: Mapping[str, Json]) -> None:
-        who, stated = self._conversation(record), record["call"]
-        call = Call(
-            id=stated["id"],
-            name=stated["name"],
-            arguments=stated["args"],
-            provider=record["provider"],
-            args_sha256=stated["args_sha256"],
-            side=Side(record["side"]),
-            kind=stated["kind"],
-            response_id=stated.get("response_id"),
-            executor=stated["executor"],
-            namespace=stated.get("namespace"),
-            fault=stated.get("fault"),
-        )
-        key = call_key(who.identity, call, f"record-{self._numbers}")
-        is_request = call.kind.startswith(_MODEL_REQUEST)
-        costs = [_effect(effect) for effect in record["effects"]] if is_request else None
+    def _decision(self, record: Mapping[str, Json]) -> CallOutcome:
+        call = _call(record)
+        recorded = self._recorded(record, call)
+        if recorded.would is not None and recorded.would is recorded.verdict:
+            ran_shadow = call.executor != "provider" or self._settings.shadow
+            self._run_as(shadow=ran_shadow, settle_after_s=self._settings.settle_after_s)
+        identity = self._who(record)
+        self._rehearsal.finish(self._rehearsal.pipeline.see_session(identity, "log"))
+        who = Conversation(self._rehearsal, identity)
+        key = call_key(identity, call, f"record-{self._numbers}")
+        costs: Sequence[Effect] | None = None
+        if call.kind.startswith(_MODEL_REQUEST):
+            costs = [_effect(effect) for effect in record["effects"]]
+            recorded.given = tuple(r for r in recorded.reasons if r.rule == _UNPRICED)
+        self._rehearsal.recall.now = recorded
         judged = self._rehearsal.decide(who, call, key, _http_of(call), costs=costs)
-        name = (who.identity.session, call.name, call.args_sha256)
-        if judged.verdict is Verdict.ALLOW:
-            self._calls.setdefault(name, []).append(judged)
-        elif judged.verdict is Verdict.HOLD:
-            self._held[name] = judged
-        outcome = CallOutcome(
-            call.id,
-            call.name,
-            judged.verdict,
-            tuple(reason for reason in judged.reasons if reason.verdict > Verdict.ALLOW),
-            judged.effects,
-            was=record["would"] or record["verdict"],
-        )
-        self.outcomes.setdefault(who.identity.session, []).append(outcome)
+        self._rehearsal.recall.now = None
+        self._rehearsal.pending.clear()
+        if judged.verdict is Verdict.HOLD and record["hold"] is not None:
+            self._keep(self._held, record["hold"]["id"], judged)
+        return _outcome(judged, recorded, shadow=self._settings.shadow)
 
-    def _conversation(self, record: Mapping[str, Json]) -> Conversation:
-        trust = record.get("trust") or {}
-        return self._rehearsal.session(
-            record["session"],
-            agent=record["agent"],
-            parent=self._parents.get(record["session"]),
-            trust=_trust(trust.get("session")),
+    def _recorded(self, record: Mapping[str, Json], call: Call) -> Recorded:
+        would = record["would"]
+        made = Recorded(
+            answers=record.get("asked") or {},
+            arguments=call.arguments,
+            verdict=_VERDICTS[record["verdict"]],
+            would=None if would is None else _VERDICTS[would],
+            reasons=tuple(map(_reason, record["reasons"])),
+            same_rules=record["rules"] == self._rehearsal.rules.digest[:16],
+            beginning=self._beginning,
+        )
+        if call.fault is None and not _is_whole(call):
+            made.missing["its arguments, which are redacted or cut"] = None
+        return made
+
+    def _who(self, record: Mapping[str, Json]) -> Identity:
+        session, trust = record.get("session"), record.get("trust") or {}
+        return Identity(
+            session=session if isinstance(session, str) else "",
+            agent=str(record.get("agent") or ""),
+            session_trust=_trust(trust.get("session")),
             agent_trust=_trust(trust.get("agent")),
+            human=record.get("human"),
+            parent=self._parents.get(str(session)),
         )
 
     # --- settlements -----------------------------------------------------------------------------------
     def _settlement(self, record: Mapping[str, Json]) -> None:
         stated = record["call"]
-        waiting = self._calls.get((record["session"], stated["name"], stated["args_sha256"]), [])
-        judged = next((j for j in waiting if stated["id"] in (None, j.call.id)), None)
-        judged = judged or next(iter(waiting), None)
-        if judged is None:
-            return  # it is held or blocked now: it has nothing to settle
+        effect = _effect(record["effects"][0])
         failed = record["state"] == "released"
-        amounts = {
-            e["kind"]: Decimal(str(e["amount"]))
-            for e in record["effects"]
-            if e["amount"] is not None
-        }
-        results = self._rehearsal.pipeline.results
-        self._rehearsal.finish(
-            results.settle_amounts(judged.key, None if failed else amounts, record["by"], None)
-        )
-        if record["by"] in ("result", "http-result"):
-            result = ToolResult(None, judged.call.name, "", is_error=failed)
-            self._rehearsal.finish(results.observe_http(judged.key, result))
+
+        def settle(tx: Transaction, emit: Emit) -> str | None:
+            entries = tx.entries_of_call(
+                session=record["session"], call_id=stated["id"], args_sha256=stated["args_sha256"]
+            )
+            named = [e for e in entries if e.effect.kind == effect.kind]
+            exact = [e for e in named if e.effect.target == effect.target]
+            waiting = [e for e in exact or named if e.state is EntryState.RESERVED]
+            if not waiting:
+                return None  # it is held or blocked now: it has nothing to settle
+            entry = waiting[0]
+            amount = None if failed else effect.amount
+            tx.settle(entry.id, Settlement(not failed, amount), self._rehearsal.now_ms)
+            return entry.call_key
+
+        pipeline = self._rehearsal.pipeline
+        key = self._rehearsal.finish(pipeline.in_transaction(settle))
+        if key is not None and record["by"] in ("result", "http-result"):
+            self._observe(key, is_error=failed)
+
+    def _observe(self, key: str, *, is_error: bool) -> None:
+        """A result was there; what it said is not known."""
+        pipeline, now_ms = self._rehearsal.pipeline, self._rehearsal.now_ms
+        result = ToolResult(None, None, "", is_error)
+        read = pipeline.reader.read_now("")
+
+        def observe(tx: Transaction, emit: Emit) -> None:
+            released = tx.released_call(key)
+            if released is not None:
+                pipeline.story.observed(
+                    tx, pipeline.rules, released.family, released, result, read, now_ms
+                )
+
+        self._rehearsal.finish(pipeline.in_transaction(observe))
 
     # --- humans ----------------------------------------------------------------------------------------
     def _hold(self, record: Mapping[str, Json]) -> None:
-        stated = record["call"]
-        name = (record["session"], stated["name"], stated["args_sha256"])
+        named = record["hold"]["id"]
         if record["event"] == "used":
-            self._used = (record["hold"]["id"], name)
+            self._used = named
             return
-        judged = self._held.get(name)
+        judged = self._held.get(named)
         hold = judged.decision.hold if judged is not None else None
         if hold is None:
             return
         try:
             if record["event"] == "approved":
                 self._rehearsal.approve(hold, reason=record["reason"])
-            elif record["event"] == "denied":
+                return
+            if record["event"] == "denied":
                 self._rehearsal.deny(hold, reason=record["reason"])
             elif record["event"] == "abandoned":
                 self._rehearsal.finish(self._rehearsal.pipeline.desk.abandon(hold.id))
+            elif record["event"] == "expired":
+                self._expire(hold.id)
+            else:
+                return
         except HoldError:
             return  # answered twice, or too late for this one
+        self._held.pop(named, None)
+
+    def _expire(self, hold_id: str) -> None:
+        now_ms = self._rehearsal.now_ms
+
+        def expire(tx: Transaction, emit: Emit) -> None:
+            hold = tx.hold(hold_id)
+            if hold is not None and hold.state in (HoldState.PENDING, HoldState.APPROVED):
+                hold = replace(hold, expires_at_ms=now_ms)
+                tx.put_hold(transition(hold, HoldEvent.EXPIRE, now_ms=now_ms))
+
+        self._rehearsal.finish(self._rehearsal.pipeline.in_transaction(expire))
 
     def _use(self, *, but: str | None) -> None:
         """Lets a call that waited for its approval pass; not where a new call is what used it."""
         if self._used is None:
             return
-        (hold_id, name), self._used = self._used, None
-        judged = self._held.get(name)
-        if hold_id == but or judged is None or judged.decision.hold is None:
+        named, self._used = self._used, None
+        judged = self._held.pop(named, None)
+        if named == but or judged is None or judged.decision.hold is None:
             return
         hold = self._rehearsal.finish(self._rehearsal.pipeline.desk.get(judged.decision.hold.id))
         if hold.state is not HoldState.APPROVED:
             return
-        passed = self._rehearsal.decide(
-            judged.conversation, judged.call, judged.key, _http_of(judged.call)
-        )
-        if passed.verdict is Verdict.ALLOW:
-            self._calls.setdefault(name, []).append(passed)
+        self._rehearsal.decide(judged.conversation, judged.call, judged.key, _http_of(judged.call))
+        self._rehearsal.pending.clear()
+
+    # --- sessions --------------------------------------------------------------------------------------
+    def _session(self, record: Mapping[str, Json]) -> None:
+        if record["event"] == "seen":
+            if isinstance(record.get("parent"), str):
+                self._keep(self._parents, record["session"], record["parent"])
+            work = self._rehearsal.pipeline.see_session(self._who(record), "log")
+            self._rehearsal.finish(work)
+        else:
+            replay_standing(self._rehearsal, record)
+
+    @staticmethod
+    def _keep[T](kept: OrderedDict[str, T], name: str, value: T) -> None:
+        kept[name] = value
+        if len(kept) > _MOST_KEPT:
+            kept.popitem(last=False)
+
+
+_UNPRICED = "model-price"
+"""The reason that comes with a model request whose price is not known."""
+
+
+def _outcome(judged: Judged, recorded: Recorded, *, shadow: bool) -> CallOutcome:
+    """Returns an outcome; in a run that was all in shadow, a verdict is what it would have been."""
+    decision = judged.decision
+    told = (*decision.reasons, *decision.shadow_reasons) if shadow else decision.reasons
+    if recorded.taken:
+        told = recorded.reasons if shadow else tuple(r for r in recorded.reasons if not r.shadow)
+    verdict, was = judged.verdict, recorded.verdict
+    if shadow:
+        verdict, was = decision.would or verdict, recorded.would or was
+    return CallOutcome(
+        judged.call.id,
+        judged.call.name,
+        verdict,
+        tuple(reason for reason in told if reason.verdict > Verdict.ALLOW),
+        was=was.label,
+        was_reasons=tuple(
+            reason
+            for reason in recorded.reasons
+            if reason.verdict > Verdict.ALLOW and (shadow or not reason.shadow)
+        ),
+        would=None if shadow else decision.would,
+        unknown=tuple(recorded.missing),
+    )
+
+
+def _call(record: Mapping[str, Json]) -> Call:
+    stated = record["call"]
+    confidence = stated.get("confidence")
+    return Call(
+        id=stated["id"],
+        name=stated["name"],
+        arguments=stated["args"],
+        provider=record["provider"],
+        args_sha256=stated["args_sha256"],
+        side=Side(record["side"]),
+        kind=stated["kind"],
+        response_id=stated.get("response_id"),
+        executor=stated["executor"],
+        namespace=stated.get("namespace"),
+        fault=stated.get("fault"),
+        confidence=None if confidence is None else Decimal(str(confidence)),
+    )
+
+
+def _is_whole(call: Call) -> bool:
+    """Whether the arguments are those that the digest is of."""
+    try:
+        return digest(call.arguments) == call.args_sha256
+    except ValueError:
+        return False
+
+
+def _reason(stated: Mapping[str, Json]) -> Reason:
+    return Reason(
+        stated["rule"],
+        stated["text"],
+        _VERDICTS[stated["verdict"]],
+        stated["file"],
+        stated["line"],
+        stated.get("mode") == "shadow",
+    )
 
 
 def _trust(label: Json) -> Trust:

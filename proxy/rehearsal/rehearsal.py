@@ -32,13 +32,13 @@ from proxy.model import (
     Trust,
     Verdict,
 )
-from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import Asked
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.conversation import Conversation, Judged
 from proxy.rehearsal.instant import InstantWriter
 from proxy.rehearsal.ledger import ThrowawayStore
+from proxy.rehearsal.recall import Recall, RecallingPipeline
 from proxy.settings import Settings
 
 START_MS = 1_767_603_600_000
@@ -104,7 +104,10 @@ class Rehearsal:
     def _open(self, started_at_ms: int) -> None:
         self.now_ms = started_at_ms
         self._writer = InstantWriter(ThrowawayStore(spills=self._spills), self._sink)
-        self.pipeline = Pipeline(self.rules, self._writer, self.settings, lambda: self.now_ms)
+        self.recall = Recall()
+        self.pipeline = RecallingPipeline(
+            self.rules, self._writer, self.settings, lambda: self.now_ms, self.recall
+        )
         self._conversations: dict[tuple[str, str], Conversation] = {}
         self._numbers = 0
         self.pending: list[Hold] = []
@@ -206,8 +209,15 @@ class Rehearsal:
         costs: Sequence[Effect] | None = None,
     ) -> Judged:
         """Judges a call as the proxy does; `costs` are the effects of a model request."""
+        recorded = self.recall.now
         asked = Asked(
-            call, conversation.identity, key, http, costs, ran_already=call.executor == "provider"
+            call,
+            conversation.identity,
+            key,
+            http,
+            costs,
+            recorded.given if recorded is not None else (),
+            ran_already=call.executor == "provider",
         )
         self._take_records()
         try:
@@ -252,5 +262,10 @@ class Rehearsal:
             await pipeline.results.commit(asked.key, "provider")
             return decision
         return await pipeline.decide(
-            asked.call, asked.identity, asked.key, asked.http, effects=asked.effects
+            asked.call,
+            asked.identity,
+            asked.key,
+            asked.http,
+            effects=asked.effects,
+            reasons=asked.reasons,
         )

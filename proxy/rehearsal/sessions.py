@@ -57,8 +57,15 @@ class CallOutcome:
     verdict: Verdict
     reasons: tuple[Reason, ...] = ()
     effects: tuple[Mapping[str, Json], ...] = ()  # as the decision log has them
-    was: str | None = None  # the verdict that a decision log has recorded
+    was: str | None = None  # the verdict that a log has recorded, or that other rules give
     turn: int = 0  # from 0: which answer of the model asked for it
+    was_reasons: tuple[Reason, ...] = ()
+    would: Verdict | None = None  # with rules in shadow, where that is another verdict
+    unknown: tuple[str, ...] = ()  # what a log does not tell that the rules asked: not certain
+
+    @property
+    def changed(self) -> bool:
+        return self.was is not None and self.was != self.verdict.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +181,10 @@ def _call_object(call: CallOutcome) -> dict[str, Json]:
         "verdict": call.verdict.label,
         "reasons": [{"rule": reason.rule, "text": reason.text} for reason in call.reasons],
     }
+    if call.would is not None:
+        made["would"] = call.would.label
     if call.was is not None:
         made["was"] = call.was
+    if call.unknown:
+        made |= {"certain": False, "unknown": list(call.unknown)}
     return made
