@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
@@ -84,7 +84,7 @@ def rehearse_records(
         RecordingError: a record does not have what its type has.
     """
     with Rehearsal(rules, spills=True) as rehearsal:
-        replay = _Replay(rehearsal)
+        replay = LogReplay(rehearsal)
         for where, record in records:
             outcome = replay.carry(where, record)
             if outcome is not None:
@@ -92,7 +92,15 @@ def rehearse_records(
         replay.end()
 
 
-class _Replay:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A call that waits, here and in the log."""
+
+    judged: Judged
+    recorded: Recorded
+
+
+class LogReplay:
     """One log on its way through the rules."""
 
     def __init__(self, rehearsal: Rehearsal) -> None:
@@ -102,7 +110,7 @@ class _Replay:
         )
         rehearsal.pipeline.run_as(self._settings)
         self._parents: OrderedDict[str, str] = OrderedDict()
-        self._held: OrderedDict[str, Judged] = OrderedDict()  # by the log's name of the hold
+        self._held: OrderedDict[str, _Held] = OrderedDict()  # by the log's name of the hold
         self._used: str | None = None
         self._numbers = 0
         self._beginning: str | None = None
@@ -188,7 +196,7 @@ class _Replay:
         self._rehearsal.recall.now = None
         self._rehearsal.pending.clear()
         if judged.verdict is Verdict.HOLD and record["hold"] is not None:
-            self._keep(self._held, record["hold"]["id"], judged)
+            self._keep(self._held, record["hold"]["id"], _Held(judged, recorded))
         return _outcome(judged, recorded, shadow=self._settings.shadow)
 
     def _recorded(self, record: Mapping[str, Json], call: Call) -> Recorded:
@@ -263,8 +271,8 @@ class _Replay:
         if record["event"] == "used":
             self._used = named
             return
-        judged = self._held.get(named)
-        hold = judged.decision.hold if judged is not None else None
+        held = self._held.get(named)
+        hold = held.judged.decision.hold if held is not None else None
         if hold is None:
             return
         try:
@@ -299,13 +307,19 @@ class _Replay:
         if self._used is None:
             return
         named, self._used = self._used, None
-        judged = self._held.pop(named, None)
-        if named == but or judged is None or judged.decision.hold is None:
+        held = self._held.pop(named, None)
+        if named == but or held is None or held.judged.decision.hold is None:
             return
-        hold = self._rehearsal.finish(self._rehearsal.pipeline.desk.get(judged.decision.hold.id))
+        judged = held.judged
+        hold = self._rehearsal.finish(
+            self._rehearsal.pipeline.desk.get(held.judged.decision.hold.id)
+        )
         if hold.state is not HoldState.APPROVED:
             return
+        # Nothing is logged of what was asked this time: it is what was asked when the call was held.
+        self._rehearsal.recall.now = replace(held.recorded, verdict=Verdict.ALLOW, missing={})
         self._rehearsal.decide(judged.conversation, judged.call, judged.key, _http_of(judged.call))
+        self._rehearsal.recall.now = None
         self._rehearsal.pending.clear()
 
     # --- sessions --------------------------------------------------------------------------------------
@@ -423,3 +437,6 @@ def _effect(stated: Mapping[str, Json]) -> Effect:
         stated["target"],
         Decimal(str(stated["points"])),
     )
+
+
+_Replay = LogReplay

@@ -23,6 +23,8 @@ from proxy.wire.jsontext import decode_marked, encode
 class RecordingError(CheckreinError):
     """A line that is no session, and no record of a decision log; the text says which line."""
 
+    line = 0  # over all files, from 1; 0 where it is not known
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:

@@ -13,7 +13,7 @@ as held, and then counts as run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -89,7 +89,7 @@ def rehearse_sessions(
     rules: RuleSet,
     sessions: Iterable[RecordedSession | Mapping[str, Json]],
     manner: Manner = BY_ITSELF,
-) -> Iterator[SessionOutcome]:
+) -> Generator[SessionOutcome]:
     """Yields what the rules say to each session, one after another, in this process.
 
     Args:
