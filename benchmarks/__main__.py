@@ -1,4 +1,4 @@
-"""`scripts/bench NAME [--json]`: throughput, stream, held, decision, session, governance."""
+"""`scripts/bench NAME [--json]`: throughput, stream, held, decision, session, governance, replay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import json
 from pathlib import Path
 
-NAMES = ("throughput", "stream", "held", "decision", "session", "governance")
+NAMES = ("throughput", "stream", "held", "decision", "session", "governance", "replay")
 
 
 def main() -> None:

@@ -178,7 +178,7 @@ class LogReplay:
 
     # --- calls ---------------------------------------------------------------------------------------
     def _decision(self, record: Mapping[str, Json]) -> CallOutcome:
-        call = _call(record)
+        call = call_of(record)
         recorded = self._recorded(record, call)
         if recorded.would is not None and recorded.would is recorded.verdict:
             ran_shadow = call.executor != "provider" or self._settings.shadow
@@ -368,7 +368,7 @@ def _outcome(judged: Judged, recorded: Recorded, *, shadow: bool) -> CallOutcome
     )
 
 
-def _call(record: Mapping[str, Json]) -> Call:
+def call_of(record: Mapping[str, Json]) -> Call:
     stated = record["call"]
     confidence = stated.get("confidence")
     return Call(
