@@ -66,7 +66,7 @@ def measure(*, rounds: int, seconds: float) -> dict[str, float | int]:
 def _measured(rules: Path, log: Path, sessions: Path, rounds: int) -> dict[str, float | int]:
     cores = os.process_cpu_count() or 1
     ways: dict[str, list[float]] = {}
-    calls = changed = 0
+    calls = changed = alone = 0
     for _ in range(rounds):
         for name, path, workers in (
             ("log_one_core", log, 1),

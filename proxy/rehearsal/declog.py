@@ -364,6 +364,9 @@ def _outcome(judged: Judged, recorded: Recorded, *, shadow: bool) -> CallOutcome
             if reason.verdict > Verdict.ALLOW and (shadow or not reason.shadow)
         ),
         would=None if shadow else decision.would,
+        shadow_reasons=()
+        if shadow
+        else tuple(r for r in decision.shadow_reasons if r.verdict > Verdict.ALLOW),
         unknown=tuple(recorded.missing),
     )
 

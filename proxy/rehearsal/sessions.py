@@ -61,6 +61,7 @@ class CallOutcome:
     turn: int = 0  # from 0: which answer of the model asked for it
     was_reasons: tuple[Reason, ...] = ()
     would: Verdict | None = None  # with rules in shadow, where that is another verdict
+    shadow_reasons: tuple[Reason, ...] = ()  # of rules in shadow: they stop nothing
     unknown: tuple[str, ...] = ()  # what a log does not tell that the rules asked: not certain
 
     @property
@@ -167,6 +168,10 @@ def _outcome(judged: Judged, turn: int) -> CallOutcome:
         tuple(reason for reason in judged.reasons if reason.verdict > Verdict.ALLOW),
         judged.effects,
         turn=turn,
+        would=judged.decision.would,
+        shadow_reasons=tuple(
+            reason for reason in judged.decision.shadow_reasons if reason.verdict > Verdict.ALLOW
+        ),
     )
 
 

@@ -36,6 +36,7 @@ class _Row(msgspec.Struct, array_like=True):
     was: str | None
     was_reasons: _Reasons
     would: int | None
+    shadow_reasons: _Reasons
     unknown: tuple[str, ...]
 
 
@@ -126,6 +127,7 @@ def _row(outcome: CallOutcome) -> bytes:
             outcome.was,
             _reasons(outcome.was_reasons),
             outcome.would,
+            _reasons(outcome.shadow_reasons),
             outcome.unknown,
         )
     )
@@ -144,6 +146,7 @@ def _outcome(row: _Row) -> CallOutcome:
         was=row.was,
         was_reasons=_read_reasons(row.was_reasons),
         would=None if row.would is None else Verdict(row.would),
+        shadow_reasons=_read_reasons(row.shadow_reasons),
         unknown=row.unknown,
     )
 
