@@ -11,8 +11,11 @@ from proxy.cli.admin import plain
 from proxy.errors import ConfigurationError
 from proxy.policy.packs import CASES, Library
 from proxy.policy.yamlnodes import Document, read_yaml
+from proxy.settings import packs_directory
 
 _SCHEMA = "checkrein.schema.json"
+_SCHEMAS = (_SCHEMA, "checkrein-cases.schema.json")
+"""What editors complete rules and cases from; their first lines name them."""
 
 
 @click.command("init")
@@ -53,16 +56,15 @@ def command(*, pack: str | None, folder: Path, extend: bool, name: str | None, f
         text = cases.read_text(encoding="utf-8")
         text = re.sub(rf"(?m)^(rules:.*)\b{re.escape(path.name)}", rf"\g<1>{target.name}", text)
         files[target.with_name(target.stem + CASES)] = text
-    schema = path.with_name(_SCHEMA)
-    if schema.is_file():
-        files[folder / _SCHEMA] = schema.read_text(encoding="utf-8")
+    for beside in (packs_directory() / schema for schema in _SCHEMAS):
+        files[folder / beside.name] = beside.read_text(encoding="utf-8")
     _write(files, force=force)
     click.echo(f"\ncheckrein rules check {target}\ncheckrein rules test {target}")
     click.echo(f"checkrein run --rules {target}")
 
 
 def _write(files: dict[Path, str], *, force: bool) -> None:
-    there = [path for path in files if path.exists() and path.name != _SCHEMA]
+    there = [path for path in files if path.exists() and path.name not in _SCHEMAS]
     if there and not force:
         raise ConfigurationError(
             f"rules init: {there[0]} is there already; name another one with --name, or write over it with --force"

@@ -18,6 +18,7 @@ import quopri
 import re
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from urllib.parse import unquote_plus
 
 from proxy.policy.origins.folding import visible
@@ -65,7 +66,9 @@ _ROT13 = str.maketrans(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
     "NOPQRSTUVWXYZABCDEFGHIJKLMnopqrstuvwxyzabcdefghijklm",
 )
-_ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
+_DEFLATED = re.compile(rb"\x1f\x8b\x08|x[\x01\x5e\x9c\xda]")
+_MOST_HEADERS = 16
+"""Two bytes come by chance: so many places are tried."""
 _SIMPLE = {"n": "\n", "r": "\r", "t": "\t", "b": " ", "f": " "}
 
 
@@ -158,10 +161,10 @@ def _decoded(text: str, stored: bool) -> Iterator[str]:
 # --- bytes to text ---------------------------------------------------------------------------
 def _as_text(data: bytes) -> str:
     """Returns what can be read in some bytes, "" for noise."""
-    if (start := data.find(b"\x1f\x8b\x08")) >= 0:
-        data = _inflated(data[start:]) or data
-    elif data[:2] in _ZLIB:
-        data = _inflated(data) or data
+    for header in islice(_DEFLATED.finditer(data), _MOST_HEADERS):  # anything may stand before it
+        if inflated := _inflated(data[header.start() :]):
+            data = inflated
+            break
     try:
         text = data.decode()
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from proxy.model import Json
@@ -150,6 +150,7 @@ _WRAPPINGS = (
     after=st.text(max_size=60),
     wrappings=st.lists(st.sampled_from(_WRAPPINGS), max_size=3),
 )
+@example("2222222222222222", "000000000000000000", "", ["zlib in hex"])  # digits in front of digits
 def test_any_secret_is_found_through_three_encodings(
     secret: str, before: str, after: str, wrappings: list[str]
 ) -> None:
