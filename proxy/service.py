@@ -13,7 +13,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from proxy.ledger.sqlite import SqliteStore
 from proxy.ledger.writer import LedgerWriter
 from proxy.pipeline.core import Pipeline
 from proxy.policy.ruleset import RuleSet
+from proxy.rulewatch import RuleWatch
 from proxy.settings import Settings, admin_socket_path, default_state_path, packs_directory
 from proxy.wire.detect import PROTOCOLS
 
@@ -47,6 +48,7 @@ class Service:
         self.settings = settings
         self.pipeline = pipeline
         self.listening: list[str] = []
+        self.watch: RuleWatch | None = None
         self._writer = writer
         self._log = log
         self._admin: AdminServer | None = None
@@ -60,7 +62,8 @@ class Service:
         Raises:
             CheckreinError: one of them cannot; the message says which and what to do.
         """
-        rules = RuleSet.load(settings.rules or (packs_directory() / "default.yaml",))
+        paths = settings.rules or (packs_directory() / "default.yaml",)
+        rules = RuleSet.load(paths)
         log = DecisionLog(settings.log)
         store = SqliteStore(settings.state)
         writer = LedgerWriter(store, log.append)
@@ -69,7 +72,10 @@ class Service:
         service = cls(settings, pipeline, writer, log)
         service._store = store
         # Here and not when the proxy is up: an agent must find no proxy that no human can reach.
-        service._admin = AdminServer(application(pipeline, service.status), settings.admin)
+        service.watch = watch = RuleWatch(pipeline, paths)
+        service._admin = AdminServer(
+            application(pipeline, service.status, watch.look), settings.admin
+        )
         return service
 
     def status(self) -> dict[str, Any]:
@@ -83,18 +89,23 @@ class Service:
             "head": {"seq": seq, "hash": head},
             "state": str(self.settings.state.absolute()),
             "ca": str(self.settings.ca_dir.absolute() / "mitmproxy-ca-cert.pem"),
-            "rules": self.pipeline.rules.digest[:16],
-            "files": [str(path) for path in self.pipeline.rules.files],
+            **self.pipeline.rulebook.status(),
             "shadow": self.settings.shadow,
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
 
     def start(self) -> None:
-        """Starts the admin side and the sweeper in the running loop."""
+        """Starts the admin side, the sweeper and the watch over rule files in the running loop."""
         if self._admin is None:
             raise ConfigurationError("the service was not built")
-        for name, work in (("admin", self._admin.serve()), ("sweep", self.pipeline.sweep())):
-            task = asyncio_utils.create_task(work, name=f"checkrein {name}", keep_ref=True)
+        work: dict[str, Coroutine[Any, Any, None]] = {
+            "admin": self._admin.serve(),
+            "sweep": self.pipeline.sweep(),
+        }
+        if self.watch is not None and self.settings.watch_rules:
+            work["rules"] = self.watch.run()
+        for name, coroutine in work.items():
+            task = asyncio_utils.create_task(coroutine, name=f"checkrein {name}", keep_ref=True)
             self._tasks.append(task)
 
     async def stop(self) -> None:
@@ -178,6 +189,8 @@ async def serve(settings: Settings, on_ready: Callable[[Service], None]) -> None
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop)
+    if service.watch is not None:
+        loop.add_signal_handler(signal.SIGHUP, service.watch.wake)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     # Rules, modules and tables stay for good; streams come in thousands. The collector's default of
     # 700 objects a round finds them again and again.

@@ -51,6 +51,7 @@ class Settings:
     log: Path
     admin: Path
     rules: tuple[Path, ...] = ()
+    watch_rules: bool = True  # an edited rule file comes into force by itself
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
     upstream: str | None = None  # a base URL: reverse mode

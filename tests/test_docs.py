@@ -55,7 +55,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "session": records.session_record(WHO, "127.0.0.1"),
     "signal": records.signal_record(WHO, "loop", text="text", fields={"count": 3}),
     "error": records.error_record(WHO, "exchange", "text"),
-    "rules": records.rules_record("0", [], "loaded"),
+    "rules": records.rules_record(RuleSet.load_text("r.yaml", "version: 1\n"), "loaded"),
 }
 
 

@@ -85,6 +85,7 @@ def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
         amount = "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
         what = f"{effect['kind']}{amount} on {effect['target']} ({effect['reversibility']})"
         click.echo(plain(f"effect  {what}"))
+    click.echo(plain(f"rules   {hold['rules']}"))
     click.echo("so far:")
     for entry in hold["timeline"]:
         amount = "" if entry["amount"] is None else f" {entry['amount']} {entry['unit'] or ''}"

@@ -29,6 +29,13 @@ from proxy.settings import Settings, admin_socket_path, default_state_path
 @click.option("--admin", type=click.Path(path_type=Path), help="The admin socket to open.")
 @click.option("--inbox", help="Web inbox (not part of this version).")
 @click.option("--no-inbox", is_flag=True, help="Without the web inbox.")
+@click.option(
+    "--watch/--no-watch",
+    "watch",
+    default=True,
+    show_default=True,
+    help="Put edited rule files in force.",
+)
 @click.option("--shadow", is_flag=True, help="Decide and log, let everything pass.")
 @click.option("--hold-wait", type=Duration(), default="50s", show_default=True)
 @click.option("--hold-expiry", type=Duration(), default="1h", show_default=True)
@@ -63,6 +70,7 @@ def command(
     admin: Path | None,
     inbox: str | None,
     no_inbox: bool,
+    watch: bool,
     shadow: bool,
     hold_wait: float,
     hold_expiry: float,
@@ -94,6 +102,7 @@ def command(
         listen_host=listen[0],
         listen_port=listen[1],
         upstream=checked_upstream(upstream),
+        watch_rules=watch,
         shadow=shadow,
         hold_wait_s=hold_wait,
         hold_expiry_s=hold_expiry,

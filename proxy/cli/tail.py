@@ -112,6 +112,10 @@ def line_of(record: dict[str, Any]) -> Text:
         _append_signal(line, record)
     if kind == "rules":
         _append(line, f" {record.get('rules')} {', '.join(record.get('files') or ())}")
+        for renamed in record.get("renamed") or ():
+            _append(line, f" · {renamed['was']} is now {renamed['name']}")
+        for problem in record.get("problems") or ():
+            _append(line, f" · {problem}")
     return line
 
 

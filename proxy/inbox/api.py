@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError, HoldError
-from proxy.inbox import mcp_api, signals_api
+from proxy.inbox import mcp_api, rules_api, signals_api
 from proxy.inbox.views import hold_view, session_view, summary_view
 from proxy.ledger.store import Credential
 from proxy.model import HoldState
@@ -27,8 +27,16 @@ from proxy.pipeline.standing import standing_of
 type Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Starlette:
-    """Returns the admin application; `status` tells how the proxy runs."""
+def application(
+    pipeline: Pipeline, status: Callable[[], dict[str, Any]], look: rules_api.Look | None = None
+) -> Starlette:
+    """Returns the admin application.
+
+    Args:
+        pipeline: what it is about.
+        status: tells how the proxy runs.
+        look: looks at the rule files; without it they are not read again.
+    """
 
     async def show_status(_request: Request) -> Response:
         return JSONResponse(status())
@@ -112,6 +120,7 @@ def application(pipeline: Pipeline, status: Callable[[], dict[str, Any]]) -> Sta
             Route("/v1/sessions/{id:path}", show_session),
             Route("/v1/credentials", mint, methods=["POST"]),
             *mcp_api.routes(pipeline),
+            *rules_api.routes(pipeline, look),
         ],
         exception_handlers={HoldError: _conflict, CheckreinError: _failed, ValueError: _invalid},
     )

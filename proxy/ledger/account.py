@@ -280,6 +280,37 @@ class SqliteAccount:
             key,
         )
 
+    # --- names -------------------------------------------------------------------------------
+    def move_budget(self, was: str, name: str) -> bool:
+        """Moves the account of a budget to another name; False where there is none."""
+        rows = self._db.rows(
+            "SELECT scope, measure, unit, total FROM counters WHERE budget = ?", (was,)
+        )
+        if not rows:
+            return False
+        self._db.run(
+            "INSERT INTO members SELECT ?, scope, unit, member, uses FROM members WHERE budget = ?"
+            " ON CONFLICT DO UPDATE SET uses = uses + excluded.uses",
+            (name, was),
+        )
+        self._db.run("UPDATE charges SET budget = ? WHERE budget = ?", (name, was))
+        for table in ("members", "counters"):
+            self._db.run(f"DELETE FROM {table} WHERE budget = ?", (was,))  # noqa: S608 - one of two names
+        for scope, measure, unit, total in rows:
+            key = (name, scope, measure, unit)
+            if measure == Measure.DISTINCT:
+                self._put_total(key, Decimal(self._members_of(name, scope, unit)))
+            else:
+                self._put_total(key, EXACT.add(self._stored_total(key), Decimal(total)))
+        return True
+
+    def _members_of(self, budget: str, scope: str, unit: str) -> int:
+        rows = self._db.rows(
+            "SELECT COUNT(*) FROM members WHERE budget = ? AND scope = ? AND unit = ?",
+            (budget, scope, unit),
+        )
+        return int(rows[0][0])
+
     # --- settling ----------------------------------------------------------------------------
     def settle(self, entry_id: str, settlement: Settlement, now_ms: int) -> Entry:
         rows = self._db.rows(f"{_SELECT_ENTRY} WHERE id = ?", (entry_id,))

@@ -86,6 +86,18 @@ class SqliteSignals:
     def lift_signal(self, scope: str, name: str) -> bool:
         return bool(self._db.run("DELETE FROM signals WHERE scope = ? AND name = ?", (scope, name)))
 
+    def rename_in_signals(self, was: str, name: str) -> None:
+        """A budget that a signal in force scales has another name."""
+        rows = self._db.rows("SELECT scope, name, actions FROM signals")
+        for scope, signal, actions in rows:
+            listed = json.loads(actions)
+            moved = [[v, name if v == "scale" and on == was else on, f] for v, on, f in listed]
+            if moved != listed:
+                self._db.run(
+                    "UPDATE signals SET actions = ? WHERE scope = ? AND name = ?",
+                    (json.dumps(moved), scope, signal),
+                )
+
     # --- counting ----------------------------------------------------------------------------------
     def count_signal(
         self, scope: str, name: str, key: str, now_ms: int, *, within_ms: int, most: int

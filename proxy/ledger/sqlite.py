@@ -37,6 +37,10 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
         SqliteAccount.__init__(self, db)
         SqliteSources.__init__(self, db)
 
+    def rename_budget(self, was: str, name: str) -> bool:
+        self.rename_in_signals(was, name)
+        return self.move_budget(was, name)
+
     def state_key(self, name: str) -> bytes:
         self._db.run(
             "INSERT OR IGNORE INTO state_keys VALUES (?, ?)", (name, secrets.token_bytes(32))

@@ -336,6 +336,12 @@ class Transaction(Protocol):
     def evidence(self, family: str, kind: str, target: str | None) -> EvidenceRow | None:
         """The newest result of this kind on a target; on any, where it is None."""
 
+    def rename_budget(self, was: str, name: str) -> bool:
+        """Moves what was counted under a former name to a new one; False where there is nothing to move.
+
+        What both have counted is added up; a target that both have met counts once.
+        """
+
     def checkpoint(self, scope: str, by: str, now_ms: int, budgets: Sequence[str]) -> None:
         """A human has looked: these budgets are full again in this scope."""
 

@@ -34,14 +34,16 @@ type Sink = Callable[[Sequence[Record]], tuple[int, int] | None]
 class _Item:
     """One job on its way, and where its answer goes."""
 
-    __slots__ = ("error", "future", "job", "loop", "records", "result")
+    __slots__ = ("error", "future", "job", "loop", "records", "result", "then")
 
     def __init__(
         self,
         job: Job[Any],
         future: Future[Any] | asyncio.Future[Any],
         loop: asyncio.AbstractEventLoop | None,
+        then: Callable[[], None] | None = None,
     ) -> None:
+        self.then = then
         self.job = job
         self.future = future
         self.loop = loop
@@ -92,6 +94,17 @@ class LedgerWriter:
         self._turn.append(item)
         return await future
 
+    async def run_between[T](self, job: Job[T], then: Callable[[], None]) -> T:
+        """Runs a job in a transaction of its own, and `then` once it is durable, between two other jobs.
+
+        Raises:
+            LedgerError, LogError: nothing of the job was kept, `then` was not run.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._put(_Item(job, future, loop, then))
+        return await future
+
     def close(self) -> None:
         """Carries out what is queued, then ends the thread."""
         with self._wake:
@@ -127,6 +140,9 @@ class LedgerWriter:
         try:
             while batch := self._take():
                 self._carry_out(batch)
+                for item in batch:
+                    if item.then is not None and item.error is None:
+                        item.then()
                 _resolve(batch)
         except BaseException as error:  # noqa: BLE001 - whatever it is, nobody may wait for ever
             with self._wake:
@@ -144,6 +160,8 @@ class LedgerWriter:
                 self._wake.wait()
             batch: list[_Item] = []
             while self._queue and len(batch) < self._max_batch:
+                if batch and (batch[0].then or self._queue[0].then):
+                    break  # it has a batch of its own
                 batch.append(self._queue.popleft())
         return batch
 

@@ -26,6 +26,7 @@ from proxy.pipeline.memory import RefusalMemory
 from proxy.pipeline.reading import Reader
 from proxy.pipeline.records import error_record, rules_record, session_record
 from proxy.pipeline.results import Results
+from proxy.pipeline.rulebook import Rejected, Rulebook
 from proxy.pipeline.signal_desk import SignalDesk
 from proxy.pipeline.story import Story
 from proxy.pipeline.waiting import Presence, WaitingRoom
@@ -46,6 +47,11 @@ def _deciding(settings: Settings) -> dict[str, Json]:
     return {name: getattr(settings, name) for name in _DECIDING}
 
 
+def _take_over(tx: Transaction, rules: RuleSet) -> list[tuple[str, str]]:
+    """Moves what was counted under budgets' former names; returns (former, new) of those that had any."""
+    return [(was, name) for was, name in rules.renamed if tx.rename_budget(was, name)]
+
+
 def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -60,7 +66,7 @@ class Pipeline:
         settings: Settings,
         now_ms: Callable[[], int] = wall_clock_ms,
     ) -> None:
-        self.rules = rules
+        self.rulebook = Rulebook(rules, now_ms(), int(settings.settle_after_s * 1000))
         self.settings = settings
         self.closing = False
         self.room = WaitingRoom()
@@ -84,12 +90,51 @@ class Pipeline:
             LedgerError, LogError: ledger or log cannot be written; the proxy must not start.
         """
         self.memory.load(providers)
-        files = [str(path) for path in self.rules.files]
-        self._writer.submit(
-            lambda _tx, emit: emit(
-                rules_record(self.rules.digest, files, "loaded", _deciding(self.settings))
-            )
-        ).result()
+
+        def note(tx: Transaction, emit: Emit) -> None:
+            rules = self.rules
+            renamed = _take_over(tx, rules)
+            emit(rules_record(rules, "loaded", settings=_deciding(self.settings), renamed=renamed))
+
+        self._writer.submit(note).result()
+
+    # --- rules -----------------------------------------------------------------------------------
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules in force."""
+        return self.rulebook.rules
+
+    def rules_at(self, reserved_at_ms: int) -> RuleSet:
+        """The rules that were in force when something was reserved."""
+        return self.rulebook.at(reserved_at_ms)
+
+    async def change_rules(self, rules: RuleSet) -> None:
+        """Puts another set in force, between two calls; the ledger's counts stay.
+
+        Raises:
+            LedgerError, LogError: it could not be noted; the old set stays in force.
+        """
+        former = self.rules.digest
+
+        def note(tx: Transaction, emit: Emit) -> None:
+            renamed = _take_over(tx, rules)
+            deciding = _deciding(self.settings)
+            emit(rules_record(rules, "reloaded", former=former, settings=deciding, renamed=renamed))
+
+        await self._writer.run_between(note, lambda: self.rulebook.put(rules, self._now_ms()))
+
+    async def reject_rules(self, problems: Sequence[str]) -> None:
+        """Notes that an edit was not taken over; the rules in force stay."""
+        rejected = Rejected(tuple(problems), self._now_ms())
+        self.rulebook.rejected = rejected  # first: a full disk must not hide it
+        record = rules_record(self.rules, "rejected", problems=rejected.problems)
+        await self._writer.run(lambda _tx, emit: emit(record))
+
+    async def rules_in_order(self) -> None:
+        """Notes that the files say again what is in force, after an edit that was not taken over."""
+        self.rulebook.rejected = None
+        await self._writer.run(lambda _tx, emit: emit(rules_record(self.rules, "in-order")))
 
     def close(self) -> None:
         """The proxy is going down: connections end, holds stay."""

@@ -62,6 +62,9 @@ class RulesInForce(Protocol):
     @property
     def rules(self) -> RuleSet: ...
 
+    def rules_at(self, reserved_at_ms: int) -> RuleSet:
+        """The set that was in force when something was reserved."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

@@ -25,6 +25,7 @@ from proxy.model import (
     Reason,
 )
 from proxy.pipeline.decision import Decision
+from proxy.policy.ruleset import RuleSet
 from proxy.redact import redact, redact_text
 
 type Record = dict[str, Json]
@@ -96,6 +97,7 @@ def hold_record(hold: Hold, event: str, budgets: Sequence[BudgetState] = ()) -> 
         "event": event,
         "by": hold.decided_by,
         "reason": hold.reason,
+        "rules": hold.rules_digest[:16],
         "budgets": [budget_record(b) for b in budgets],
     }
 
@@ -212,15 +214,33 @@ def freeze_record(
 
 
 def rules_record(
-    digest: str, files: Sequence[str], event: str, settings: Mapping[str, Json] | None = None
+    rules: RuleSet,
+    event: str,
+    *,
+    former: str | None = None,
+    settings: Mapping[str, Json] | None = None,
+    renamed: Sequence[tuple[str, str]] = (),
+    problems: Sequence[str] = (),
 ) -> Record:
-    """Rules come into force; `settings` are those of the run that decide what becomes of a call."""
+    """Rules come into force, or do not: loaded, reloaded, rejected, in-order.
+
+    Args:
+        rules: the set that is in force from here on.
+        event: what happened.
+        former: the digest of the set before it.
+        settings: those of the run that decide what becomes of a call.
+        renamed: budgets' (former, new) names whose counts were taken over.
+        problems: why an edit was not taken over.
+    """
     return {
         "type": "rules",
         "event": event,
-        "rules": digest[:16],
-        "files": list(files),
+        "rules": rules.digest[:16],
+        "former": former[:16] if former is not None else None,
+        "files": [str(path) for path in rules.files],
         "settings": None if settings is None else dict(settings),
+        "renamed": [{"was": was, "name": name} for was, name in renamed],
+        "problems": [redact_text(problem)[:400] for problem in problems[:20]],
     }
 
 

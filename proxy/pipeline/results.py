@@ -247,7 +247,8 @@ class Results:
         if entry.state is not EntryState.RESERVED:
             return
         arguments = self._arguments.get(entry.call_key)
-        settlement = self._in_force.rules.settle(entry.effect.rule, arguments, result)
+        rules = self._in_force.rules_at(entry.reserved_at_ms)
+        settlement = rules.settle(entry.effect.rule, arguments, result)
         if settlement.ok is False and doubt is not None:
             settlement = replace(settlement, ok=None, amount=None, fault=doubt)
         settled = tx.settle(entry.id, settlement, self._now_ms())

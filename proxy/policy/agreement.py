@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from proxy.policy.budgets import check_unit
+from proxy.policy.budgets import check_unit, check_was
 from proxy.policy.routes import Route, overlap
 from proxy.policy.signals import check_signal, named_apart
 from proxy.policy.site import Site
@@ -57,6 +57,7 @@ def check_agreement(loaded: Loaded) -> None:
     )
     for budget in loaded.budgets:
         check_unit(budget, seen)
+    check_was(loaded.budgets)
 
 
 def _unique(what: str, named: Iterable[tuple[str, Site]]) -> None:

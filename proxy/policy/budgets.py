@@ -6,7 +6,7 @@ no ledger, `per: call`. The sums over time are the ledger's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from fnmatch import fnmatchcase
@@ -49,6 +49,7 @@ class Budget:
     line: int
     since_checkpoint: bool = False  # it is full again when a human has looked
     shadow: bool = False  # it counts, and stops nothing
+    was: tuple[str, ...] = ()  # former names: what was counted under them is its own
 
     def covers(self, kind: str) -> bool:
         return any(fnmatchcase(kind, pattern) for pattern in self.of)
@@ -146,6 +147,7 @@ def compile_budget(part: schema.Budget, site: Site) -> Budget | None:
         file=site.file,
         line=site.line,
         since_checkpoint=part.since is not None,
+        was=part.was,
         shadow=in_shadow(part.mode, site),
     )
 
@@ -157,6 +159,24 @@ def check_unit(budget: Budget, seen: frozenset[str]) -> None:
         near = did_you_mean(budget.unit, known)
         hint = near or "; use an ISO 4217 code or a unit that an effect states"
         budget.site.at("sum").fault(f"unknown unit '{budget.unit}'{hint}")
+
+
+def check_was(budgets: Sequence[Budget]) -> None:
+    """Reports a former name that a budget in force has still, or that two claim."""
+    named = {budget.name: budget.site for budget in budgets}
+    claimed: dict[str, Site] = {}
+    for budget in budgets:
+        for was in budget.was:
+            if was in named:
+                where = f"{named[was].file}:{named[was].line}"
+                text = f"'{was}' is no former name: the budget at {where} has it still"
+            elif was in claimed:
+                where = f"{claimed[was].file}:{claimed[was].line}"
+                text = f"the former name '{was}' is claimed by the budget at {where} too"
+            else:
+                claimed[was] = budget.site
+                continue
+            budget.site.at("was").fault(f"was: {text}")
 
 
 def check_kinds(budget: Budget, kinds: Iterable[str]) -> Iterable[Problem]:

@@ -129,6 +129,7 @@ class RuleSet:
         self.enforced_spending = frozenset(
             kind for kind in SPENDING for b in counting if b.names(kind) and not b.shadow
         )
+        self.renamed = tuple((was, b.name) for b in loaded.budgets for was in b.was)
         self.checkpoint_budgets = frozenset(b.name for b in counting if b.since_checkpoint)
 
     @classmethod

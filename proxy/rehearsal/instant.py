@@ -7,7 +7,7 @@ until somebody takes them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from proxy.ledger.store import Store
@@ -32,6 +32,11 @@ class InstantWriter(LedgerWriter):
 
     async def run[T](self, job: Job[T]) -> T:
         return self._carry(job)
+
+    async def run_between[T](self, job: Job[T], then: Callable[[], None]) -> T:
+        result = self._carry(job)
+        then()
+        return result
 
     def take_records(self) -> list[Record]:
         """Returns the records written since the last time, in order."""

@@ -39,7 +39,7 @@ gates: [{name: tried, when: 'effect.kind == "any.call"', verdict: block}]
 
 def under(bench: Bench, *files: str) -> None:
     named = [(f"{i}.yaml", text) for i, text in enumerate(files)]
-    bench.pipeline.rules = RuleSet(load_texts(named))
+    bench.pipeline.rulebook.rules = RuleSet(load_texts(named))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def coder(make_bench: MakeBench) -> Rogue:
     """A coding agent under the packs that are meant for it."""
     bench = make_bench()
     files = [RULES / f"{name}.yaml" for name in ("coding-agent", "shell", "filesystem")]
-    bench.pipeline.rules = RuleSet.load(files)
+    bench.pipeline.rulebook.rules = RuleSet.load(files)
     return Rogue(bench)
 
 
@@ -130,7 +130,7 @@ async def test_known_limit_a_program_written_in_one_call_and_run_in_the_next(cod
 @pytest.fixture
 def analyst(make_bench: MakeBench) -> Rogue:
     bench = make_bench()
-    bench.pipeline.rules = RuleSet.load([RULES / "sql.yaml"])
+    bench.pipeline.rulebook.rules = RuleSet.load([RULES / "sql.yaml"])
     return Rogue(bench)
 
 

@@ -62,7 +62,7 @@ class Agent:
     def under(self, *files: str) -> None:
         """The rules are these from now on."""
         named = [(f"{i}.yaml", text) for i, text in enumerate(files)]
-        self.bench.pipeline.rules = RuleSet(load_texts(named))
+        self.bench.pipeline.rulebook.rules = RuleSet(load_texts(named))
 
     async def does(self, tool: str, /, **arguments: Any) -> Decision:
         self.turn += 1
