@@ -12,6 +12,7 @@ _COMMANDS = {
     "test": ("proxy.cli.rules.test", "Run cases files."),
     "schema": ("proxy.cli.rules.schema", "Print the JSON Schema of rule files, for editors."),
     "report": ("proxy.cli.rules.shadow_report", "Report what rules in shadow would have done."),
+    "explain": ("proxy.cli.rules.explain", "Explain why a call is decided as it is."),
     "status": ("proxy.cli.rules.status", "Show the rules of a running proxy."),
     "reload": ("proxy.cli.rules.reload", "Have a running proxy look at its rule files now."),
     "replay": ("proxy.cli.rules.replay", "Judge recorded sessions again."),
