@@ -29,7 +29,12 @@ WHO = Identity("bench", "bench", Trust.CREDENTIAL, Trust.CREDENTIAL)
 
 
 def rule_set(rules: int) -> RuleSet:
-    """Returns a set of about so many rules: of ten, four are tools, four gates, one budget, one chain."""
+    """Returns a set of about so many rules."""
+    return RuleSet.load_text("bench.yaml", rule_text(rules))
+
+
+def rule_text(rules: int) -> str:
+    """Returns a file of about so many rules: of ten, four are tools, four gates, one budget, one chain."""
     tools = [
         "  - {name: act, effects: [{kind: message.external, target: args.to, data: args.body}]}"
     ]
@@ -54,7 +59,7 @@ def rule_set(rules: int) -> RuleSet:
         flow = ("order", "possible", "observed")[i % 3]
         last = "message.external" if i % 10 == 0 else f"kind-{i}.act"
         chains.append(f"  - {{name: chain-{i}, steps: [data.read.secret, {last}], flow: {flow}}}")
-    text = "\n".join(
+    return "\n".join(
         [
             "version: 1",
             "pack: bench",
@@ -70,7 +75,6 @@ def rule_set(rules: int) -> RuleSet:
             "",
         ]
     )
-    return RuleSet.load_text("bench.yaml", text)
 
 
 class Deciding:

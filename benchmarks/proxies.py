@@ -88,6 +88,17 @@ def mitmdump(to: int) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
+def forward(rules: Path, folder: Path) -> Iterator[Running]:
+    """checkrein as a forward proxy with rules of one's own, ledger and log durable in `folder`."""
+    port = free_port()
+    argv = [sys.executable, "-m", "proxy", "run", "--listen", f"127.0.0.1:{port}"]
+    argv += ["--rules", str(rules), "--state", str(folder / "state.sqlite")]
+    argv += ["--log", str(folder / "log.jsonl"), "--admin", str(folder / "admin.sock")]
+    with _run([*argv, "--no-inbox", "--ca-dir", str(folder)], port, folder) as running:
+        yield running
+
+
+@contextlib.contextmanager
 def checkrein(to: int, *more: str) -> Iterator[Running]:
     """checkrein as a reverse proxy, ledger and log durable."""
     port = free_port()

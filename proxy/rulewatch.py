@@ -10,8 +10,10 @@ admin side; the set in force stays.
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import logging
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ _LOOK_EVERY_S = 30.0
 _TOGETHER_MS = 100
 _STANDS_STILL_S = 0.1
 """An editor writes in several steps: contents are read when they have not changed for so long."""
+_SWITCH_S = 0.0002
 
 
 class Looked(StrEnum):
@@ -70,13 +73,14 @@ class RuleWatch:
         """Has the files looked at soon; from the loop's own thread."""
         self._wake.set()
 
-    async def run(self) -> None:
-        """Watches for ever."""
+    async def run(self, *, watching: bool = True) -> None:
+        """Looks at the files for ever, when they change or (not `watching`) only when it is woken."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch())
+            if watching:
+                group.create_task(self._watch())
             while True:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S)
+                    await asyncio.wait_for(self._wake.wait(), _LOOK_EVERY_S if watching else None)
                 self._wake.clear()
                 try:
                     await self.look()
@@ -127,8 +131,6 @@ class RuleWatch:
         logger.warning(
             "rules: %s in force, before %s", read.rules.digest[:16], in_force.digest[:16]
         )
-        for warning in read.rules.warnings:
-            logger.warning("rules: %s", warning)
         return Looked.RELOADED
 
     async def _watch(self) -> None:
@@ -182,7 +184,22 @@ def _contents(paths: Sequence[Path], files: Sequence[str]) -> str:
 
 
 def _read(paths: Sequence[Path]) -> _Read:
-    """Reads and compiles, in a thread of its own."""
+    """Reads and compiles, in a thread of its own.
+
+    The loop and the ledger's thread wait for the interpreter's lock at every system call; while this thread has
+    it, that is one switch interval each time. A shorter one makes the compiling longer, and them nearly as quick as ever.
+    """
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    gc.disable()  # a collection in the middle would look at all that is kept, with everybody waiting
+    try:
+        return _compiled(paths)
+    finally:
+        gc.enable()
+        sys.setswitchinterval(usual_s)
+
+
+def _compiled(paths: Sequence[Path]) -> _Read:
     try:
         rules = RuleSet.load(paths)
     except RuleErrors as errors:

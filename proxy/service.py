@@ -102,8 +102,8 @@ class Service:
             "admin": self._admin.serve(),
             "sweep": self.pipeline.sweep(),
         }
-        if self.watch is not None and self.settings.watch_rules:
-            work["rules"] = self.watch.run()
+        if self.watch is not None:
+            work["rules"] = self.watch.run(watching=self.settings.watch_rules)
         for name, coroutine in work.items():
             task = asyncio_utils.create_task(coroutine, name=f"checkrein {name}", keep_ref=True)
             self._tasks.append(task)

@@ -65,6 +65,5 @@ class Rulebook:
             "rules": self.rules.digest[:16],
             "files": [str(path) for path in self.rules.files],
             "since_ms": self.since_ms,
-            "warnings": [str(warning) for warning in self.rules.warnings],
             "rejected": self.rejected.as_json() if self.rejected is not None else None,
         }

@@ -72,7 +72,14 @@ class Loaded:
     enforced: Loaded | None = None  # where other files are in shadow: what the rest says alone
     all_in_shadow: bool = False  # every file is
     shadowed: list[Problem] = field(default_factory=list)
-    warnings: tuple[Problem, ...] = ()
+    _warnings: tuple[Problem, ...] | None = None
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is odd about a set that can be used; looked for when it is asked for, since that takes longer than a load."""
+        if self._warnings is None:
+            self._warnings = tuple(warnings(self))
+        return self._warnings
 
     def variables(self) -> frozenset[str]:
         """Names of all variables that some expression speaks of: what nobody asks is not looked up."""
@@ -126,7 +133,6 @@ def load_texts(
     check_agreement(loaded)
     if found:
         raise RuleErrors(found)
-    loaded.warnings = tuple(warnings(loaded))
     loaded.all_in_shadow = bool(read.whole) and all(map(modes.file_in_shadow, read.whole))
     enforcing = modes.enforcing(read.whole)
     loaded.enforced = None if enforcing is None else _put_together(enforcing, [])

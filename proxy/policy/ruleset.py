@@ -45,6 +45,7 @@ from proxy.policy.labels.declared import Applied
 from proxy.policy.load import Loaded, ToolEntry, load_paths, load_texts
 from proxy.policy.model_prices import PriceTable
 from proxy.policy.modes import beside_enforced, file_in_shadow, plain_kind
+from proxy.policy.problems import Problem
 from proxy.policy.requires import Require, evidence_tools
 from proxy.policy.signals import Signal
 from proxy.policy.strictjson import json_or_none
@@ -87,7 +88,7 @@ class RuleSet:
         stated = loaded.enforced or loaded
         self.model_hosts = stated.model_hosts
         self.pass_through = stated.pass_through
-        self.warnings = loaded.warnings
+        self._loaded = loaded
         self.trusts_results = stated.trusts_results
         self._echoes = loaded.enforced is not None
         # Of what no rule says: a tool without an entry, arguments that cannot be read. Where a rule of
@@ -131,6 +132,11 @@ class RuleSet:
         )
         self.renamed = tuple((was, b.name) for b in loaded.budgets for was in b.was)
         self.checkpoint_budgets = frozenset(b.name for b in counting if b.since_checkpoint)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is odd about the set, in file order."""
+        return self._loaded.warnings
 
     @classmethod
     def load(cls, paths: Sequence[Path]) -> RuleSet:

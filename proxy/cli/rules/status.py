@@ -32,8 +32,6 @@ def show(rules: dict[str, Any]) -> None:
     click.echo(plain(f"rules {rules['rules']} in force since {rules['since']}"))
     for file in rules["files"]:
         click.echo(plain(f"  {file}"))
-    for warning in rules["warnings"]:
-        click.echo(plain(f"warning: {warning}"))
     rejected = rules["rejected"]
     if rejected is None:
         return
