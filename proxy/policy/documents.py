@@ -101,7 +101,8 @@ class _Reading:
         """Puts the variables' values in; returns warnings."""
         met = substitute(document, self._found)
         stated = document.value.get("vars") if isinstance(document.value, dict) else None
-        unused = [name for name in stated or () if name in document.variables and name not in met]
+        named = stated if isinstance(stated, dict) else {}
+        unused = [name for name in named if name in document.variables and name not in met]
         return [
             document.problem(("vars", name), f"no rule of this file uses '${name}'", key=True)
             for name in unused

@@ -57,12 +57,17 @@ def _name(value: Json, section: str) -> str | None:
     for way in _WAYS:
         if way in value:
             named = value[way]
-            return f"{way} {sorted(named) if isinstance(named, list) else [named]}"
+            return f"{way} {_listed(named)}"
     http = value.get("http")
     if not isinstance(http, dict):
         return None
     parts = [http.get(key) for key in ("method", "host", "path", "query", "graphql")]
-    return f"http {[sorted(p) if isinstance(p, list) else [p] for p in parts]}"
+    return f"http {[_listed(part) for part in parts]}"
+
+
+def _listed(value: Json) -> list[str]:
+    """Returns one value or a list as words in order: what is no text is told by the shape."""
+    return sorted(map(repr, value)) if isinstance(value, list) else [repr(value)]
 
 
 def extend(document: Document, bases: Sequence[Document], found: list[Problem]) -> Document:
@@ -100,7 +105,10 @@ def _put_word(merged: Document, key: str, document: Document, bases: Sequence[Do
         every = [*stating, document] if key in document.value else stating
         values = [b.value[key] for b in every]
         flat = [h for v in values for h in (v if isinstance(v, list) else [v])]
-        merged.value[key] = list(dict.fromkeys(h for h in flat if isinstance(h, str)))
+        if len(values) == 1 or not all(isinstance(host, str) for host in flat):
+            merged.value[key] = values[-1]  # what is no host is told by the shape
+        else:
+            merged.value[key] = list(dict.fromkeys(flat))
     elif key in _TABLES:
         made: dict[str, Json] = {}
         for one in (*stating, document):
@@ -126,13 +134,17 @@ def _entries(
     below = list(_below(document, bases, section, found))
     stated = document.value.get(section, ())
     own = [_Entry(v, document, (section, i), {}) for i, v in enumerate(stated)]
+    for entry in own:
+        if isinstance(entry.value, dict) and entry.value.get("off", True) is not True:
+            text = "off: only 'off: true' is possible here"
+            found.append(document.problem((*entry.path, "off"), text))
     over: dict[str, _Entry] = {}
     for entry in own:
         name = entry.name
         if name is None or not any(other.name == name for other in below):
             if _is_off(entry) or _lacks_keys(entry, below):
                 _nothing_below(entry, below, found)
-            else:
+            elif not isinstance(entry.value, dict) or "off" not in entry.value:
                 yield entry
         elif name in over:  # told where names must agree, as within any file
             yield entry

@@ -91,7 +91,7 @@ def admin(bench: Bench) -> Iterator[str]:
         pytest.param(
             ["run", "--upstream", "http://x/v1"], "leave out the path", id="upstream-path"
         ),
-        pytest.param(["run", "--rules", "/nowhere.yaml"], "does not exist", id="rules"),
+        pytest.param(["run", "--rules", "/nowhere.yaml"], "no such file", id="rules"),
         pytest.param(["exec"], "Missing argument", id="exec-nothing"),
     ],
 )

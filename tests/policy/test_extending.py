@@ -211,6 +211,20 @@ MISTAKES = {
             "mine.yaml:4:37: no pack below has a budget 'refnds'; did you mean 'refunds'?",
         ],
     ),
+    "off-is-no-switch": (
+        "extends: base\nvars: {team: x}\ngates: [{name: large, off: false}]",
+        {},
+        ["mine.yaml:4:28: off: only 'off: true' is possible here"],
+    ),
+    "names-of-two-types": (
+        "tools: [{name: [a, 1], effects: []}]\nvars: -1\nmodel_hosts: [a, 1]",
+        {},
+        [
+            "mine.yaml:2:16: tool 'a': name: expected a name or glob as text, got a number",
+            "mine.yaml:3:7: vars: expected a mapping of keys to values, got a number",
+            "mine.yaml:4:14: model_hosts: expected a host name, got a number",
+        ],
+    ),
     "off-without-extends": (
         "gates: [{name: large, off: true}]",
         {},

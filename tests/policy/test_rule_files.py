@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from proxy.model import Verdict
-from proxy.policy.codes import ERRORS, code_of
+from proxy.policy.codes import ERRORS, WARNINGS, Code, code_of
 from proxy.policy.load import load_paths
 from proxy.policy.problems import Problem, RuleErrors, Severity
 from proxy.policy.ruleset import RuleSet
 
 BAD = Path(__file__).parent / "bad"
+WARNED = Path(__file__).parent / "warned"
+CHECKING = (Path(__file__).resolve().parents[2] / "docs" / "rules-checking.md").read_text("utf-8")
 RULES = Path(__file__).resolve().parents[2] / "rules"
 PACKS = sorted(p for p in RULES.glob("*.yaml") if not p.name.endswith(".cases.yaml"))
 
@@ -43,6 +45,35 @@ def test_the_corpus_has_every_kind_of_mistake(monkeypatch: pytest.MonkeyPatch) -
     assert sorted(p.stem for p in files) == sorted(p.stem for p in BAD.glob("*.txt"))
     met = {code_of(problem) for path in files for problem in mistakes(path.name)}
     assert met == {code.id for code in ERRORS}
+
+
+@pytest.mark.parametrize("path", sorted(WARNED.glob("*.yaml")), ids=lambda p: p.stem)
+def test_what_is_suspicious_is_a_warning_at_its_place(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(WARNED)
+    told = load_paths([Path(path.name)]).warnings
+    lines = "".join(f"{problem}  [{code_of(problem)}]\n" for problem in told)
+    assert lines == path.with_suffix(".txt").read_text(encoding="utf-8")
+    assert {problem.severity for problem in told} == {Severity.WARNING}
+
+
+def test_the_corpus_has_every_kind_of_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One file at least for each code; that a tool is mapped twice takes two files."""
+    monkeypatch.chdir(WARNED)
+    files = [Path(path.name) for path in sorted(WARNED.glob("*.yaml"))]
+    met = {code_of(problem) for path in files for problem in load_paths([path]).warnings}
+    assert met | {"mapped-twice"} == {code.id for code in WARNINGS} | {"mapped-twice"}
+
+
+@pytest.mark.parametrize("path", sorted((WARNED / "sound").glob("*.yaml")), ids=lambda p: p.stem)
+def test_what_is_sound_is_none(path: Path) -> None:
+    assert load_paths([path]).warnings == ()
+
+
+@pytest.mark.parametrize("code", [*ERRORS, *WARNINGS], ids=lambda code: code.id)
+def test_every_code_has_a_row(code: Code) -> None:
+    assert f"| `{code.id}` | {code.summary} | {code.remedy} |" in CHECKING
 
 
 @pytest.mark.parametrize("path", PACKS, ids=lambda p: p.stem)

@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from proxy.cli.admin import echo_json
+from proxy.cli.options import RulePath
 from proxy.cli.rules.report import text
 from proxy.cli.rules.report.finding import Finding, Sources
 from proxy.cli.rules.report.github import as_command
@@ -29,7 +30,7 @@ FORMATS = ("text", "concise", "json", "github", "sarif")
 
 
 @click.command("check")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@click.argument("paths", nargs=-1, type=RulePath())
 @click.option(
     "--format",
     "form",

@@ -20,6 +20,9 @@ from proxy.policy.yamlnodes import Document
 _COMMENT = re.compile(r"(?:^|(?<=\s))#\s*checkrein:\s*ignore\b(?:\[([^\]]*)\])?")
 _CODE = re.compile(r"[^\s,]+")
 
+_BESIDE = frozenset({"unproduced-kind", "impossible-step", "mapped-twice"})
+"""Whether there is such a warning hangs on the files that are loaded beside: a comment may be for when they are not."""
+
 
 @dataclass(slots=True)
 class _Ignore:
@@ -43,7 +46,9 @@ def silenced(problems: Iterable[Problem], documents: Iterable[Document]) -> list
         here = [p for p in kept if p.file == document.name]
         quiet = [p for p in here if _is_silenced(p, ignores)]
         kept = [p for p in kept if not any(p is q for q in quiet)]
-        kept += [_unused(document, one) for one in ignores if not one.used]
+        kept += [
+            _unused(document, one) for one in ignores if not one.used and one.code not in _BESIDE
+        ]
     return kept
 
 

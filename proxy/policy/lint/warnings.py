@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from proxy.policy.lint import kinds, limits
+from proxy.policy.lint import conditions, fields, kinds, limits, shadowed
 from proxy.policy.lint.ignores import silenced
 from proxy.policy.lint.place import as_warning
 from proxy.policy.problems import Problem
@@ -31,6 +31,10 @@ def _found(loaded: Loaded) -> Iterator[Problem]:
     yield from kinds.unmeasured(loaded)
     yield from limits.single_call_exceeds(loaded)
     yield from limits.shadowed_budgets(loaded)
+    yield from conditions.never_matches(loaded)
+    yield from fields.may_fail(loaded)
+    yield from shadowed.shadowed_gates(loaded)
+    yield from shadowed.shadowed_chains(loaded)
 
 
 def _documents(loaded: Loaded) -> dict[str, Document]:
