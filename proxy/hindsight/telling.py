@@ -11,7 +11,7 @@ _LISTED = 20
 _SHORT = 5
 CAVEAT = (
     "Each call is counted as it came. Once one is held or blocked, what follows in its session would be",
-    "another: `checkrein rules replay LOG --rules PATH` plays whole sessions under the rules.",
+    "another: `checkrein rules replay LOG --enforce --rules PATH` plays whole sessions.",
 )
 
 

@@ -22,6 +22,8 @@ from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 
 from proxy.model import Json
+from proxy.policy.load import load_paths
+from proxy.policy.modes import as_enforced
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.declog import LogReplay
 from proxy.rehearsal.lines import Line, Lines
@@ -70,7 +72,7 @@ class Replay:
             RecordingError: a line cannot be read; of sessions, what came before it has been yielded.
             RuleErrors: rules do not load.
         """
-        self.loaded = [RuleSet.load(paths) for paths in self._sets()]
+        self.loaded = _load(self._sets(), self.manner)
         lines = Lines(self.paths)
         first = next(iter(lines), None)
         self.torn = lines.torn
@@ -264,6 +266,14 @@ def _replay_share(
             replay.end()
 
 
+def _load(sets: Sequence[Sequence[Path]], manner: Manner) -> list[RuleSet]:
+    """Loads the rules, and those to compare with; the latter are what they are."""
+    loaded = [load_paths(paths) for paths in sets]
+    if manner.enforced:
+        loaded[0] = as_enforced(loaded[0])
+    return [RuleSet(one) for one in loaded]
+
+
 # --- processes ---------------------------------------------------------------------------------------
 type _Answer = tuple[list[SessionOutcome], str | None]
 type _Fault = tuple[int, str] | None
@@ -281,7 +291,7 @@ _state: dict[str, _State] = {}
 
 
 def _begin(sets: Sequence[Sequence[Path]], manner: Manner, done: Array[c_uint64] | None) -> None:
-    _state["in force"] = _State([RuleSet.load(paths) for paths in sets], manner, done)
+    _state["in force"] = _State(_load(sets, manner), manner, done)
 
 
 def _work_batch(batch: Sequence[Line]) -> _Answer:

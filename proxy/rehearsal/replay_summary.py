@@ -112,13 +112,13 @@ class ReplaySummary:
         if self._is_compared:
             yield from self._change_lines()
         if self.uncertain:
-            yield f"uncertain {self.uncertain} calls: the log does not tell all that the rules ask for"
+            yield f"uncertain {_number(self.uncertain, 'call')}: the log does not tell all that the rules ask for"
             for what, times in sorted(self.unknown.items(), key=_most_first):
                 yield f"    {times}: {what}"
         if self.torn is not None:
             yield f"note      {self.torn}: the last line is not finished and was left out"
         for (rule, verdict), tally in _by_size(self._rules):
-            yield f"{verdict.label} by {rule}: {tally.calls} calls in {tally.sessions} sessions"
+            yield f"{verdict.label} by {rule}: {_counted(tally)}"
             if not self._is_compared:
                 yield from _examples(tally)
         for (rule, verdict), tally in _by_size(self._in_shadow):
@@ -130,7 +130,7 @@ class ReplaySummary:
         if not self.changed:
             yield f"changed   0 calls, against {against}"
             return
-        yield f"changed   {self.calls_changed} calls, against {against}"
+        yield f"changed   {_number(self.calls_changed, 'call')}, against {against}"
         for change, word in CHANGES.items():
             if not self.changed[change]:
                 continue
@@ -210,11 +210,15 @@ def _most_first(item: tuple[str, int]) -> tuple[int, str]:
 
 def _examples(tally: _Tally, before: str = "") -> Iterator[str]:
     for session, call, reason in tally.examples:
-        yield f"{before}    {session}: {call.name} ({call.id}): {reason.text}"
+        yield f"{before}    {session}: {call.name} ({call.id or 'without an id'}): {reason.text}"
 
 
 def _counted(tally: _Tally) -> str:
-    return f"{tally.calls} calls in {tally.sessions} sessions"
+    return f"{_number(tally.calls, 'call')} in {_number(tally.sessions, 'session')}"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _place(tally: _Tally) -> str:

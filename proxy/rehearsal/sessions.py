@@ -42,6 +42,7 @@ class Manner:
     agent: str = AGENT
     agent_field: str | None = None  # the field of a line that names its agent
     approve: bool = False  # a human says yes to all that is held
+    enforced: bool = False  # as if nothing of the rules were in shadow
 
 
 BY_ITSELF = Manner()

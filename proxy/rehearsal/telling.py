@@ -26,10 +26,11 @@ def file_lines(file: FileOutcome, *, verbose: bool) -> Iterator[str]:
             for at, title, calls in case.trace:
                 yield f"        {at}: {title}"
                 yield from (f"            {call}" for call in calls)
-        yield from _fault_lines(case)
+        yield from fault_lines(case)
 
 
-def _fault_lines(case: CaseOutcome) -> Iterator[str]:
+def fault_lines(case: CaseOutcome) -> Iterator[str]:
+    """Yields where a case went another way, and how; nothing where it did not."""
     fault = case.fault
     if fault is None:
         return

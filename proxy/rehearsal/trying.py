@@ -19,6 +19,7 @@ from pathlib import Path
 from proxy.errors import CheckreinError
 from proxy.model import Reason
 from proxy.policy.load import Loaded, load_paths
+from proxy.policy.modes import as_enforced
 from proxy.policy.problems import RuleErrors
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.casefile import Case, CaseFile, read_case_file
@@ -71,6 +72,7 @@ class FileOutcome:
     cases: list[CaseOutcome] = field(default_factory=list)
     coverage: Coverage | None = None
     problems: tuple[str, ...] = ()
+    read: tuple[Path, ...] = ()  # the cases file and all rule files, as far as they are known
 
     def count(self, outcome: Outcome) -> int:
         return sum(case.outcome is outcome for case in self.cases)
@@ -86,7 +88,7 @@ class Rules:
         """Raises RuleErrors: with every mistake of every file."""
         name = tuple(path.resolve() for path in paths)
         if name not in self._sets:
-            loaded = load_paths(list(paths))
+            loaded = as_enforced(load_paths(list(paths)))  # the question is what rules do
             self._sets[name] = (loaded, RuleSet(loaded))
         return self._sets[name]
 
@@ -132,12 +134,17 @@ class _Opened:
 
 
 def _open(path: Path, rules: Rules) -> _Opened:
+    read: tuple[Path, ...] = (path,)
     try:
         file = read_case_file(path)
+        read = (path, *file.rules)
         loaded, compiled = rules.load(file.rules)
     except RuleErrors as errors:
-        return _Opened(path, FileOutcome(path, problems=tuple(map(str, errors.problems))))
-    outcome = FileOutcome(path, coverage=Coverage(loaded, compiled))
+        return _Opened(
+            path, FileOutcome(path, problems=tuple(map(str, errors.problems)), read=read)
+        )
+    read = tuple(dict.fromkeys((*read, *map(Path, loaded.files))))
+    outcome = FileOutcome(path, coverage=Coverage(loaded, compiled), read=read)
     return _Opened(path, outcome, file, compiled)
 
 

@@ -126,7 +126,7 @@ def test_cases_files_are_checked_too(named: str, folder: Path) -> None:
 def test_json_is_an_object_a_line(folder: Path) -> None:
     (folder / "pay.yaml").write_text(BAD)
     made = [json.loads(line) for line in check("--format", "json", "pay.yaml").output.splitlines()]
-    assert [list(one)[0] for one in made] == ["id", "id"]
+    assert [next(iter(one)) for one in made] == ["id", "id"]
     assert made[1] | {"id": ""} == {
         "id": "",
         "severity": "error",

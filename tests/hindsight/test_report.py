@@ -155,7 +155,7 @@ def test_the_text(tmp_path: Path) -> None:
         "by tool   refund 7",
         "",
         "Each call is counted as it came. Once one is held or blocked, what follows in its session would be",
-        "another: `checkrein rules replay LOG --rules PATH` plays whole sessions under the rules.",
+        "another: `checkrein rules replay LOG --enforce --rules PATH` plays whole sessions.",
     ]
 
 

@@ -210,10 +210,10 @@ async def test_many_calls_and_changes_at_once_are_each_judged_by_one_set(make_be
     async def calls(first: int) -> list[Verdict]:
         return [(await refund(bench, first + n, amount=1)).verdict for n in range(100)]
 
-    *verdicts, _ = await asyncio.gather(calls(1000), calls(2000), calls(3000), changes())
+    await asyncio.gather(calls(1000), calls(2000), calls(3000), changes())
     said = {Verdict.ALLOW.label: allow.digest[:16], Verdict.BLOCK.label: block.digest[:16]}
     decided = records(bench, "decision")
-    assert len(decided) == sum(len(v) for v in verdicts if v is not None) == 300
+    assert len(decided) == 300
     assert all(said[r["verdict"]] == r["rules"] for r in decided)
     in_force = ""
     for record in bench.records():  # and in the order in which they came into force

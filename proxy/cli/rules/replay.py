@@ -61,6 +61,7 @@ class _Against(RulePath):
 )
 @click.option("--one-agent", is_flag=True, help="All sessions are one agent's, and share budgets.")
 @click.option("--approve", is_flag=True, help="A human says yes to all that is held.")
+@click.option("--enforce", is_flag=True, help="As if nothing of the rules were in shadow.")
 @click.option("--workers", type=click.IntRange(1, 250), help="How many processes (default: cores).")
 @click.option(
     "--progress/--no-progress",
@@ -78,6 +79,7 @@ def command(
     agent_field: str | None,
     one_agent: bool,
     approve: bool,
+    enforce: bool,
     workers: int | None,
     progress: bool | None,
 ) -> None:
@@ -103,7 +105,12 @@ def command(
         files,
         rules or (packs_directory() / "default.yaml",),
         others,
-        Manner(Ledgers.ONE if shared else Ledgers.EACH, agent_field=agent_field, approve=approve),
+        Manner(
+            Ledgers.ONE if shared else Ledgers.EACH,
+            agent_field=agent_field,
+            approve=approve,
+            enforced=enforce,
+        ),
         workers,
     )
     summary = ReplaySummary(None if others is None else ", ".join(map(str, others)))

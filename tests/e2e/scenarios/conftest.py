@@ -24,6 +24,7 @@ import pytest
 
 from proxy.cli.demo.model import ScriptedModel
 from proxy.cli.demo.speech import Ask, Script, Turn
+from proxy.rehearsal.replay import Replay
 from tests.e2e.conftest import Proxy, StartProxy
 from tests.e2e.scenarios.agent import AGENTS, Agent, Tool, Vendor
 from tests.e2e.scenarios.database import Database, SqliteDatabase
@@ -159,6 +160,18 @@ def make_stage(start_proxy: StartProxy) -> Iterator[MakeStage]:
         yield make
         refused = [r.message for stage in made for m in stage.models for r in m.rejected]
         assert refused == []  # no history that a provider would not take
+        for stage in made:
+            _replays_itself(stage.proxy)
+
+
+def _replays_itself(proxy: Proxy) -> None:
+    """The log of a real run, judged again under the rules that it was recorded with: each verdict as it was."""
+    replay = Replay((proxy.log,), (proxy.folder / "rules.yaml",), workers=1)
+    calls = [call for outcome in replay for call in outcome.calls]
+    assert [c.name for c in calls if c.changed] == []
+    assert [c.was for c in calls] == [r["verdict"] for r in proxy.records("decision")] or len(
+        {r["session"] for r in proxy.records("decision")}
+    ) > 1  # by session, so in another order
 
 
 @pytest.fixture
