@@ -149,7 +149,7 @@ def _log(scene: Scene, outcome: Outcome) -> LogSays | None:
     digest = str(record.get("rules") or "")
     same = bool(digest) and scene.rules.digest.startswith(digest)
     listed = [reason for reason in record.get("reasons") or () if isinstance(reason, dict)]
-    notes = list(_not_in_log(record, scene))
+    notes = list(_not_in_log(record, scene, same_rules=same))
     return LogSays(
         seq=int(record.get("seq") or 0),
         verdict=was,
@@ -161,17 +161,12 @@ def _log(scene: Scene, outcome: Outcome) -> LogSays | None:
     )
 
 
-def _not_in_log(record: Mapping[str, Json], scene: Scene) -> Iterator[str]:
+def _not_in_log(record: Mapping[str, Json], scene: Scene, *, same_rules: bool) -> Iterator[str]:
     logged = scene.logged
     if logged is not None and logged.alone:
         yield "the records before it were not given: no budget is used, and no chain has begun"
-    spoken = scene.rules.loaded.variables()
-    if any(name.startswith(("act.", "seen.", "user.")) for name in spoken) or any(
-        "origin(" in gate.when.text for gate in scene.rules.loaded.gates
-    ):
-        yield "a log has no texts of users, prompts and results: origins, labels and the user's words are unknown"
-    if scene.rules.loaded.requires:
-        yield "a log does not have what results said: of evidence only that there was a result"
+    if not same_rules:
+        yield "a log has no texts: what other rules ask of users' words, prompts and results is unknown"
     call = record.get("call")
     if isinstance(call, dict) and (
         "[redacted:" in str(call.get("args")) or "[cut:" in str(call.get("args"))

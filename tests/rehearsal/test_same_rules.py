@@ -2,51 +2,24 @@
 
 The logs are those of all packs' stories (holds approved and denied, chains with observed flow, evidence, signals, both
 sides of one action, sub-sessions), each recorded by the real pipeline into a real decision log; and of a running proxy
-in `tests/e2e/test_replayed.py`.
+by `tests/e2e/scenarios/conftest.py`, after each of its tests.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from proxy.decisionlog import DecisionLog
 from proxy.policy.load import load_paths
 from proxy.policy.ruleset import RuleSet
-from proxy.rehearsal.casefile import Case, read_case_file
-from proxy.rehearsal.rehearsal import START_MS, Rehearsal, RehearsalError
+from proxy.rehearsal.casefile import read_case_file
 from proxy.rehearsal.replay import Replay
 from proxy.rehearsal.sessions import SessionOutcome
-from proxy.rehearsal.steps import Stage
-from proxy.settings import Settings, packs_directory
+from proxy.settings import packs_directory
+from tests.recording import recorded
 
-SETTINGS = Settings(state=Path("none"), log=Path("none"), admin=Path("none"))
 FILES = sorted(packs_directory().glob("*.cases.yaml"))
-
-
-def recorded(case: Case, rules: RuleSet, log: Path, *, shadow: bool) -> None:
-    """Plays a case into a log, with the story's own times."""
-    clock: list[Rehearsal] = []
-    begun_ms = START_MS if case.at_ms is None else case.at_ms
-
-    def now() -> datetime:
-        return datetime.fromtimestamp((clock[0].now_ms if clock else begun_ms) / 1000, UTC)
-
-    sink = DecisionLog(log, now=now)
-    settings = replace(SETTINGS, shadow=shadow)
-    with Rehearsal(rules, sink=sink.append, settings=settings, started_at_ms=begun_ms) as played:
-        clock.append(played)
-        played.pipeline.start(())
-        stage = Stage(played, case.who)
-        try:
-            for step in case.steps:
-                step.play(stage)
-        except RehearsalError:
-            assert shadow, case.name  # there nothing is held, so that nothing can be approved
-    sink.close()
 
 
 def replayed(log: Path, rules: tuple[Path, ...]) -> list[SessionOutcome]:
