@@ -20,8 +20,9 @@ from proxy.ledger.writer import Emit
 from proxy.model import Call, HttpCall, Identity, Json
 from proxy.pipeline.hosts import hosts_of
 from proxy.pipeline.records import Standing, signal_record
-from proxy.pipeline.standing import Happened, Who, acting_of, row_name, row_of, span, why_of
+from proxy.pipeline.standing import Happened, Who, acting_of, row_name, row_of, why_of
 from proxy.policy.signals import Acting, Signal
+from proxy.policy.spans import span
 
 if TYPE_CHECKING:
     from proxy.policy.ruleset import Assessment, RuleSet

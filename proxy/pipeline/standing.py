@@ -129,11 +129,3 @@ def standing_of(row: SignalRow) -> Json:
     actions = tuple(map(str, acting.actions))
     made = standing_record(Standing(name, actions, row.scope, row.until_ms, acting.shadow))
     return {**made, "why": row.why, "by": row.by}
-
-
-def span(ms: int) -> str:
-    """A time span as rules have it."""
-    for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)):
-        if ms % size == 0:
-            return f"{ms // size}{unit}"
-    return f"{ms // 1000}s"

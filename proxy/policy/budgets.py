@@ -31,6 +31,23 @@ SPENDING = frozenset({"tokens.input", "tokens.output", "spend"})
 VERDICTS = {"allow": Verdict.ALLOW, "hold": Verdict.HOLD, "block": Verdict.BLOCK}
 
 
+class UnitsCounted:
+    """Which units the budgets over one kind count.
+
+    What a budget in shadow counts is no answer to one that is enforced: else a rule that stops nothing would let pass what
+    is held without it.
+    """
+
+    def __init__(self, covering: Iterable[Budget] = ()) -> None:
+        budgets = [budget for budget in covering if budget.unit is not None]
+        self._all = frozenset(budget.unit for budget in budgets)
+        self._enforced = frozenset(budget.unit for budget in budgets if not budget.shadow)
+
+    def beside(self, budget: Budget) -> frozenset[str | None]:
+        """Returns the units that another budget counts instead of this one."""
+        return self._all if budget.shadow else self._enforced
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """One entry of `budgets:`."""
@@ -68,7 +85,7 @@ class Budget:
             return (f"human:{identity.human}",)
         return ("fleet",) if self.per == "fleet" else (f"agent:{identity.agent}",)
 
-    def fault(self, effect: Effect, counted: frozenset[str]) -> str | None:
+    def fault(self, effect: Effect, counted: UnitsCounted) -> str | None:
         """Returns why this budget cannot count an effect, None where it can or another one does."""
         if self.measure is Measure.DISTINCT and effect.target is None:
             return f"budget '{self.name}' counts targets, but this effect has none"
@@ -76,7 +93,7 @@ class Budget:
             return None
         if effect.unit is None:
             return f"budget '{self.name}' sums {self.unit}, but this effect has no amount"
-        if effect.unit in counted:
+        if effect.unit in counted.beside(self):
             return None
         return f"wrong unit: budget '{self.name}' sums {self.unit}, this effect is in {effect.unit}"
 

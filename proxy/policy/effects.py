@@ -8,12 +8,12 @@ whose `when` cannot be evaluated counts as if it were true.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from proxy.model import Effect, Json, Reason, Reversibility, Settlement, ToolResult, Verdict
 from proxy.policy.amounts import AmountFault, json_type, read_amount, read_target
-from proxy.policy.budgets import Budget
+from proxy.policy.budgets import Budget, UnitsCounted
 from proxy.policy.cel import RESULT, Dialect, Expression, ExpressionFault, Scope
 from proxy.policy.guess.aim import Aim
 from proxy.policy.problems import did_you_mean
@@ -94,7 +94,7 @@ class CompiledEffect:
     price: Decimal = Decimal(0)  # before data class and trust
     budgets: tuple[Budget, ...] = ()
     call_budgets: tuple[Budget, ...] = ()
-    units_counted: frozenset[str] = frozenset()
+    units_counted: UnitsCounted = field(default_factory=UnitsCounted)
 
     def produce(self, scope: Scope, reasons: list[Reason]) -> Produced | None:
         """Returns the effect of a call, None where `when` says there is none."""

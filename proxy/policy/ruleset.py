@@ -30,7 +30,7 @@ from proxy.model import (
     ToolResult,
     Verdict,
 )
-from proxy.policy.budgets import SPENDING, Budget, assess_call
+from proxy.policy.budgets import SPENDING, Budget, UnitsCounted, assess_call
 from proxy.policy.cel import Scope, Variables
 from proxy.policy.chains import Acting, Advance, Chain
 from proxy.policy.conditions import Index
@@ -110,7 +110,7 @@ class RuleSet:
                 covering = self._covering(effect.kind)
                 effect.budgets = tuple(b for b in covering if b.per != "call")
                 effect.call_budgets = tuple(b for b in covering if b.per == "call")
-                effect.units_counted = frozenset(b.unit for b in covering if b.unit is not None)
+                effect.units_counted = UnitsCounted(covering)
                 effect.price = self._prices.base(effect.kind, effect.reversibility.value)
                 brings.setdefault(effect.kind, []).append(tool.label)
                 if effect.settle is not None:
@@ -410,7 +410,7 @@ class RuleSet:
         else:
             covering = self._naming(effect.kind)
             budgets = [budget for budget in covering if budget.per != "call"]
-            counted = frozenset(b.unit for b in covering if b.unit is not None)
+            counted = UnitsCounted(covering)
         charges: list[Charge] = []
         for budget in budgets:
             charges.extend(budget.charges(effect, identity, scales.get(budget.name)))

@@ -12,7 +12,7 @@ import pytest
 from tests.walkthrough import Shell, Typed, Written, edit, matches, steps_of
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("rules-explaining.md",)
+PAGES = ("rules-walkthrough.md", "rules-explaining.md", "rules-diff.md")
 PORTS = ("8080", "9000")
 """What the page has its reader listen on: here free ones, so that runs do not meet."""
 
@@ -25,7 +25,7 @@ def test_it_is_as_the_page_says(name: str, tmp_path: Path) -> None:
     for port in PORTS:
         page = page.replace(port, _free_port())
     steps = list(steps_of(page))
-    assert sum(isinstance(step, Typed) for step in steps) > 2
+    assert any(isinstance(step, Typed) for step in steps)
     with Shell(tmp_path, _environment(tmp_path)) as shell:
         for step in steps:
             if isinstance(step, Written):

@@ -102,3 +102,18 @@ def test_words_for_the_whole_set_are_those_of_the_files_in_force() -> None:
     assert (alone.model_hosts, alone.pass_through, alone.trusts_results) == (
         ("m.internal",), ("p.internal",), True,
     )  # fmt: skip
+
+
+def test_a_budget_in_shadow_does_not_make_a_unit_known() -> None:
+    """What an enforced budget holds as a wrong unit is held, whatever is counted in shadow."""
+    text = """version: 1
+tools: [{name: pay, effects: [{kind: money.pay, amount: args.n, unit: USD}]}]
+budgets:
+  - {name: euros, of: money.pay, sum: EUR, limit: 100}
+  - {name: dollars, of: money.pay, sum: USD, limit: 100, mode: MODE}
+"""
+    verdicts = [
+        [(r.verdict, r.shadow) for r in said(rules(text.replace("MODE", mode)), "pay").reasons]
+        for mode in ("shadow", "enforce")
+    ]
+    assert verdicts == [[(Verdict.HOLD, False)], []]

@@ -11,6 +11,7 @@ _COMMANDS = {
     "check": ("proxy.cli.rules.check", "Check rule files."),
     "test": ("proxy.cli.rules.test", "Run cases files."),
     "schema": ("proxy.cli.rules.schema", "Print the JSON Schema of rule files, for editors."),
+    "diff": ("proxy.cli.rules.diff", "Say what became stricter, and what looser."),
     "report": ("proxy.cli.rules.shadow_report", "Report what rules in shadow would have done."),
     "explain": ("proxy.cli.rules.explain", "Explain why a call is decided as it is."),
     "status": ("proxy.cli.rules.status", "Show the rules of a running proxy."),
