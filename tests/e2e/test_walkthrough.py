@@ -12,7 +12,12 @@ import pytest
 from tests.walkthrough import Shell, Typed, Written, edit, matches, steps_of
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("rules-walkthrough.md", "rules-explaining.md", "rules-diff.md")
+PAGES = (
+    "rules-walkthrough.md",
+    "rules-explaining.md",
+    "rules-diff.md",
+    "migrating.md",
+)
 PORTS = ("8080", "9000")
 """What the page has its reader listen on: here free ones, so that runs do not meet."""
 

@@ -8,6 +8,7 @@ from proxy.cli.lazy import LazyGroup
 
 _COMMANDS = {
     "init": ("proxy.cli.rules.init", "Copy a pack to edit, or start from one."),
+    "import": ("proxy.cli.rules.importing", "Read rules of another system."),
     "check": ("proxy.cli.rules.check", "Check rule files."),
     "test": ("proxy.cli.rules.test", "Run cases files."),
     "schema": ("proxy.cli.rules.schema", "Print the JSON Schema of rule files, for editors."),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from proxy.policy.celtree import Kind, Node, parse, walk
+from proxy.policy.celtree import Kind, Node, conjuncts, parse, walk
 from proxy.policy.diff.changes import Relation
 
 
@@ -40,6 +40,26 @@ def relation(old: str, new: str) -> Relation:
     if wider and narrower:
         return Relation.SAME
     return Relation.WIDER if wider else Relation.NARROWER if narrower else Relation.OTHER
+
+
+def needs_an_effect(text: str) -> bool:
+    """Whether a gate's condition is sure to be false for a call without effects, whose `effect.kind` is empty."""
+    return any(map(_states_a_kind, conjuncts(parse(text))))
+
+
+def _states_a_kind(node: Node) -> bool:
+    if node.kind is Kind.OR:
+        return all(map(needs_an_effect, (child.text for child in node.children)))
+    if len(node.children) != 2 or node.children[0].dotted != "effect.kind":
+        return False
+    if node.kind is Kind.RELATION and node.name == "==":
+        return node.children[1].kind is Kind.LITERAL and len(node.children[1].text) > 2
+    if node.kind is Kind.RELATION and node.name == "in":
+        listed = node.children[1]
+        return listed.kind is Kind.LIST and all(
+            item.kind is Kind.LITERAL and len(item.text) > 2 for item in listed.children
+        )
+    return node.kind is Kind.CALL and node.name == "startsWith" and len(node.children[1].text) > 2
 
 
 def _part(node: Node) -> _Part:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from proxy.model import Json, Verdict
 from proxy.policy.cel import Expression
-from proxy.policy.diff import globs
+from proxy.policy.diff import conditions, globs
 from proxy.policy.diff.changes import Change, Direction
 from proxy.policy.effects import CompiledEffect
 from proxy.policy.load import Loaded
@@ -42,7 +42,7 @@ def compare_tools(old: Loaded, new: Loaded) -> Iterator[Change]:
     for name, known in after.items():
         other = before.get(name)
         found = (
-            _is_new(known, old, before)
+            _is_new(known, old, new, before)
             if other is None
             else _differences(other.entry, known.entry, old, new)
         )
@@ -50,7 +50,7 @@ def compare_tools(old: Loaded, new: Loaded) -> Iterator[Change]:
             grouped.setdefault((direction, text, known.place), []).append(known.what)
     for name, known in before.items():
         if name not in after:
-            for direction, text in _is_new(known, new, after):
+            for direction, text in _is_new(known, new, old, after):
                 key = (direction.turned, text.replace("is known now", "is not known any more"))
                 grouped.setdefault((*key, known.place), []).append(known.what)
     for (direction, text, place), names in grouped.items():
@@ -70,9 +70,9 @@ def _by_name(tools: Sequence[ToolEntry]) -> dict[str, _Known]:
 
 
 def _is_new(
-    known: _Known, there: Loaded, others: Mapping[str, _Known]
+    known: _Known, there: Loaded, here: Loaded, others: Mapping[str, _Known]
 ) -> Iterator[tuple[Direction, str]]:
-    """Yields what it means that a set has an entry which the other (`there`) has not."""
+    """Yields what it means that a set (`here`) has an entry which the other (`there`) has not."""
     entry = known.entry
     does = _effects_words(entry)
     name = known.what.strip("'")
@@ -80,7 +80,10 @@ def _is_new(
     if entry.route is not None:
         # A request that no entry names is not judged at all (docs/rules.md, tools).
         met = any(_same_requests(entry.route, o.entry.route) for o in others.values())
-        direction = Direction.UNSURE if met else Direction.STRICTER
+        waited = any(
+            _is_waited_for(e.kind, one) for e in entry.all_effects for one in (here, there)
+        )
+        direction = Direction.UNSURE if met or waited else Direction.STRICTER
         yield direction, f"is known now, and judged: {does}"
     elif rivals or entry.guesses:
         text = f"is known now by an entry of its own: {does}"
@@ -94,7 +97,9 @@ def _is_new(
             Verdict.HOLD: "it was held as unmapped",
             Verdict.BLOCK: "it was blocked as unmapped",
         }[there.unmapped]
-        direction = Direction.STRICTER if there.unmapped is Verdict.ALLOW else Direction.UNSURE
+        adds = all(_only_adds(effect.kind, (), there, here) for effect in entry.all_effects)
+        passed = there.unmapped is Verdict.ALLOW and adds and entry.returns is None
+        direction = Direction.STRICTER if passed else Direction.UNSURE
         yield direction, f"is known now: {does}; {otherwise}"
 
 
@@ -133,8 +138,8 @@ def effect_changes(
     for effect in new:
         other = next((e for e in left if e.kind == effect.kind), None)
         if other is None:
-            waited = _is_waited_for(effect.kind, after) or _is_waited_for(effect.kind, before)
-            direction = Direction.UNSURE if waited else Direction.STRICTER
+            sure = _only_adds(effect.kind, old, before, after)
+            direction = Direction.STRICTER if sure else Direction.UNSURE
             yield direction, f"has one effect more: {_words(effect)}"
             continue
         left.remove(other)
@@ -144,9 +149,21 @@ def effect_changes(
         if told:
             yield Direction.UNSURE, f"{effect.kind}: {'; '.join(told)}"
     for effect in left:
-        waited = _is_waited_for(effect.kind, after) or _is_waited_for(effect.kind, before)
-        direction = Direction.UNSURE if waited else Direction.LOOSER
+        sure = _only_adds(effect.kind, new, before, after)
+        direction = Direction.LOOSER if sure else Direction.UNSURE
         yield direction, f"has not this effect any more: {_words(effect)}"
+
+
+def _only_adds(kind: str, without: Sequence[CompiledEffect], before: Loaded, after: Loaded) -> bool:
+    """Whether a call with an effect of this kind is sure to be judged at least as strictly as `without` it.
+
+    A call that has no effect at all is shown to gates as one with an empty kind, which a gate may be about.
+    """
+    if any(_is_waited_for(kind, loaded) for loaded in (before, after)):
+        return False
+    may_have_none = all(effect.when is not None for effect in without)
+    gates = (*before.gates, *after.gates)
+    return not may_have_none or all(conditions.needs_an_effect(g.when.text) for g in gates)
 
 
 def _is_waited_for(kind: str, loaded: Loaded) -> bool:

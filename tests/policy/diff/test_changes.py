@@ -320,6 +320,27 @@ def test_conditions(old: str, new: str, expected: Relation) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ('effect.kind == "a"', True),
+        ('tool == "x" && effect.kind in ["a", "b"]', True),
+        ('effect.kind.startsWith("money.")', True),
+        ('effect.kind == "a" || effect.kind == "b" && x', True),
+        ('effect.kind == "a" || x', False),
+        ('effect.kind == ""', False),
+        ('effect.kind in ["a", ""]', False),
+        ('effect.kind.startsWith("")', False),
+        ('effect.kind != "a"', False),
+        ('!(effect.kind == "a")', False),
+        ("effect.amount < 3.0", False),
+        ("true", False),
+    ],
+)
+def test_what_a_call_without_effects_does_not_meet(text: str, needs: bool) -> None:
+    assert conditions.needs_an_effect(text) is needs
+
+
+@pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
         (["money.*"], ["*"], Relation.WIDER),
