@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from proxy.errors import ConfigurationError
 from proxy.importers import celtext
-from proxy.importers.celtext import ALWAYS, all_of, literal, none_of
+from proxy.importers.celtext import ALWAYS, NEVER, all_of, literal, none_of
 from proxy.importers.imported import Imported, ImportedGate
 from proxy.importers.regexes import example, is_surely, may_be, why_not
 from proxy.model import Json
@@ -114,9 +114,10 @@ def _guardrail(
         name = _free(f"{prefix}-{_slug(rule.name)}", names)
         when = all_of([_NOT_HTTP, condition, none_of(allowed)])
         message = f"Denied by the imported rule {rule.name}."
-        imported.gates.append(
-            ImportedGate(name, when, "block", message, f"{rule.place} rule {rule.name}")
-        )
+        if when != NEVER:  # a rule before it allows every call
+            imported.gates.append(
+                ImportedGate(name, when, "block", message, f"{rule.place} rule {rule.name}")
+            )
     if default != "allow":
         when = all_of([_NOT_HTTP, none_of(allowed)])
         place = (
@@ -126,7 +127,9 @@ def _guardrail(
         )
         name = _free(f"{prefix}-not-allowed", names)
         message = "No imported rule allows this tool with these arguments."
-        imported.gates.append(ImportedGate(name, when, "block", message, f"{place} default_action"))
+        if when != NEVER:
+            source = f"{place} default_action"
+            imported.gates.append(ImportedGate(name, when, "block", message, source))
     _cases(rules, default, imported)
 
 

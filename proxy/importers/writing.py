@@ -27,7 +27,7 @@ def _rules(imported: Imported, pack: str, source: str) -> Iterator[str]:
     for line in imported.about:
         yield f"# {line}"
     for note in imported.notes:
-        yield f"# Not said as the source says it: {shown(note.place, 120)}: {shown(note.what, 200)}; {note.instead}."
+        yield f"# Not said as the source says it: {shown(note.place, 120)}: {shown(note.what, 200)}; {shown(note.instead, 200)}"
     yield "version: 1"
     yield f"pack: {scalar(pack)}"
     if imported.shell_tool is not None or imported.tools:
