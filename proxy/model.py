@@ -122,6 +122,8 @@ class ToolDefinition:
 
     name: str
     digest: str
+    document: Mapping[str, Json] | None = field(default=None, compare=False, repr=False)
+    """As on the wire; the digest stands for it wherever definitions are compared."""
 
 
 @dataclass(frozen=True, slots=True)

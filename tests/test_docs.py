@@ -55,6 +55,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "session": records.session_record(WHO, "127.0.0.1"),
     "signal": records.signal_record(WHO, "loop", text="text", fields={"count": 3}),
     "error": records.error_record(WHO, "exchange", "text"),
+    "tools": records.tools_record(WHO, side=Side.MCP, provider="mcp", server="shop", tools=[]),
     "rules": records.rules_record(RuleSet.load_text("r.yaml", "version: 1\n"), "loaded"),
 }
 
@@ -68,7 +69,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     text = re.sub(
         r"```console\n.*?```", "", text, flags=re.DOTALL
     )  # typed by tests/e2e/test_walkthrough.py
-    text = re.sub(r"`?\brules/desk\.[\w.]+", "", text)  # a reader's own, made on the page
+    text = re.sub(r"`?\brules/(desk|imported-[a-z-]+)\.[\w.]+", "", text)  # a reader's own, made on the page
     named = re.findall(r"\b((?:tests|scripts|rules)/[\w/-]+(?:\.\w+)?)", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
 

@@ -110,6 +110,9 @@ def line_of(record: dict[str, Any]) -> Text:
             _append(line, f" · {name} {record[name]}", style="dim")
     if kind == "signal":
         _append_signal(line, record)
+    if kind == "tools":
+        named = ", ".join(str(tool.get("name")) for tool in record.get("tools") or ())
+        _append(line, f"{record.get('server') or record.get('provider')}: {named}")
     if kind == "rules":
         _append(line, f" {record.get('rules')} {', '.join(record.get('files') or ())}")
         for renamed in record.get("renamed") or ():

@@ -6,6 +6,8 @@ whether tools are offered; turns that name an earlier answer instead of repeatin
 The first request of each is pinned in the ledger, a later one that differs becomes a `signal` record, and
 is pinned in turn. A tool that is left out is no change; a new one is `added`.
 
+What the tools are said to be goes into the log when it is new (`definitions.py`).
+
 Clients write the date, the time and a checksum of their own into the system prompt: those are left out
 of the comparison. Everything else counts.
 """
@@ -21,7 +23,8 @@ from typing import TYPE_CHECKING
 from proxy.canonical import sha256_hex
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
-from proxy.model import Identity, Json
+from proxy.model import Identity, Json, Side
+from proxy.pipeline.definitions import Definitions, Shown
 from proxy.pipeline.signals import Watch
 from proxy.pipeline.standing import Happened, Who
 from proxy.wire.codec import ParsedRequest
@@ -66,9 +69,14 @@ class Conversations:
     """Compares each model request with the one before it."""
 
     def __init__(
-        self, in_force: RulesInForce, writer: LedgerWriter, now_ms: Callable[[], int]
+        self,
+        in_force: RulesInForce,
+        writer: LedgerWriter,
+        now_ms: Callable[[], int],
+        definitions: Definitions,
     ) -> None:
         self._in_force = in_force
+        self._definitions = definitions
         self._writer = writer
         self._now_ms = now_ms
         self._last: OrderedDict[tuple[str, str, str], int] = OrderedDict()
@@ -88,9 +96,25 @@ class Conversations:
             _digest(steady),
             {tool.name: tool.digest for tool in request.tools[:_MOST_TOOLS]},
         )
-        await self._writer.run(
-            lambda tx, emit: self._compare(tx, emit, identity, name, pin, steady)
+        written = self._definitions.record(
+            identity,
+            [
+                Shown(tool.name, tool.digest, tool.document)
+                for tool in request.tools[:_MOST_TOOLS]
+                if tool.document is not None
+            ],
+            side=Side.MODEL,
+            provider=request.provider,
         )
+
+        def look(tx: Transaction, emit: Emit) -> None:
+            if written is not None:
+                emit(written.record)
+            self._compare(tx, emit, identity, name, pin, steady)
+
+        await self._writer.run(look)
+        if written is not None:
+            written.note()
         self._last[key] = mark
         if len(self._last) > _REMEMBERED:
             self._last.popitem(last=False)

@@ -20,6 +20,7 @@ from proxy.model import Call as ToolCall
 from proxy.model import Effect, Entry, Hold, HttpCall, Identity, Json, Reason, Verdict
 from proxy.pipeline.conversations import Conversations
 from proxy.pipeline.decision import Decision
+from proxy.pipeline.definitions import Definitions
 from proxy.pipeline.desk import HoldDesk
 from proxy.pipeline.judge import Asked, Judge
 from proxy.pipeline.memory import RefusalMemory
@@ -78,7 +79,8 @@ class Pipeline:
         self.judge = Judge(self, writer, settings, self.story, now_ms)
         self.results = Results(self, writer, self.story, self.reader, now_ms)
         self.memory = RefusalMemory(writer, now_ms)
-        self.conversations = Conversations(self, writer, now_ms)
+        self.definitions = Definitions(now_ms)
+        self.conversations = Conversations(self, writer, now_ms, self.definitions)
         self.signals = SignalDesk(self, writer, now_ms)
         self.desk = HoldDesk(writer, self.room, settings, self, now_ms)
         self._sessions: OrderedDict[tuple[str, str], None] = OrderedDict()

@@ -3,7 +3,8 @@
 A tool's description is text that the model obeys, so a server that changes it after a human has looked
 ("rug pull") changes what the agent does. The first definition seen is pinned in the ledger, by server and
 tool; a later one that differs, and a tool that is new on a known server, become a `signal` record with
-what is different, and what the rules set in force for it (`signals.py`).
+what is different, and what the rules set in force for it (`signals.py`). What is new to the log is told there as
+it stands (`definitions.py`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from proxy.canonical import digest, sha256_hex
 from proxy.errors import CheckreinError
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit
-from proxy.model import Identity, Json
+from proxy.model import Identity, Json, Side
 from proxy.pipeline.core import Pipeline
+from proxy.pipeline.definitions import Shown
 from proxy.pipeline.records import signal_record
 from proxy.pipeline.signals import Watch
 from proxy.pipeline.standing import Happened, Who
@@ -42,15 +44,22 @@ async def pin_tools(
     """
     tools = result.get("tools")
     seen: dict[str, tuple[str, bytes]] = {}
+    shown: dict[str, Shown] = {}
     for tool in tools[:_MOST_TOOLS] if isinstance(tools, list) else ():
         if isinstance(tool, dict) and isinstance(tool.get("name"), str):
-            seen[tool["name"]] = _definition(tool)
+            found = seen[tool["name"]] = _definition(tool)
+            shown[tool["name"]] = Shown(tool["name"], found[0], tool)
     if not seen:
         return
+    written = pipeline.definitions.record(
+        identity, list(shown.values()), side=Side.MCP, provider="mcp", server=server
+    )
     now_ms = pipeline.now_ms()
     complete = whole and not result.get("nextCursor")
 
     def pin(tx: Transaction, emit: Emit) -> None:
+        if written is not None:
+            emit(written.record)
         watch = Watch(tx, emit, Who.of(tx, identity), now_ms)
 
         def tell(name: str, event: str, changes: Sequence[Json]) -> None:
@@ -78,6 +87,8 @@ async def pin_tools(
             emit(signal_record(identity, "tools-changed", server, name, "removed", []))
 
     await pipeline.in_transaction(pin)
+    if written is not None:
+        written.note()
 
 
 def _definition(tool: Mapping[str, Json]) -> tuple[str, bytes]:

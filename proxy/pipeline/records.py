@@ -23,6 +23,7 @@ from proxy.model import (
     Identity,
     Json,
     Reason,
+    Side,
 )
 from proxy.pipeline.decision import Decision
 from proxy.policy.ruleset import RuleSet
@@ -187,6 +188,28 @@ def signal_record(
         "rules": [standing_record(one) for one in rules],
         "fields": None if fields is None else redact(dict(fields)),
         "by": by,
+    }
+
+
+def tools_record(
+    identity: Identity,
+    *,
+    side: Side,
+    provider: str,
+    server: str | None,
+    tools: Sequence[Record],
+) -> Record:
+    """What tools are said to be, where an agent shows it for the first time (`definitions.py` makes `tools`).
+
+    `server`: the MCP server that says so; None: a model request.
+    """
+    return {
+        "type": "tools",
+        **_who(identity),
+        "side": side.value,
+        "provider": provider,
+        "server": server,
+        "tools": list(tools),
     }
 
 

@@ -131,7 +131,12 @@ def test_watching_runs_again_what_a_change_is_about(folder: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     command = [sys.executable, "-m", "proxy", "rules", "test", "refunds.yaml", "--watch"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        preexec_fn=_listens_to_ctrl_c,
     ) as process:
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
@@ -148,6 +153,11 @@ def test_watching_runs_again_what_a_change_is_about(folder: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.wait(20)
     assert process.returncode == 0
+
+
+def _listens_to_ctrl_c() -> None:
+    """A shell's background job is started with SIGINT ignored, and so are its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _until(lines: Iterator[str], what: str) -> str:

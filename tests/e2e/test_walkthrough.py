@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,6 +17,7 @@ PAGES = (
     "rules-walkthrough.md",
     "rules-explaining.md",
     "rules-diff.md",
+    "rules-suggesting.md",
     "migrating.md",
 )
 PORTS = ("8080", "9000")
@@ -31,7 +33,10 @@ def test_it_is_as_the_page_says(name: str, tmp_path: Path) -> None:
         page = page.replace(port, _free_port())
     steps = list(steps_of(page))
     assert any(isinstance(step, Typed) for step in steps)
-    with Shell(tmp_path, _environment(tmp_path)) as shell:
+    with (
+        TemporaryDirectory(prefix="cr") as runtime,
+        Shell(tmp_path, _environment(tmp_path, runtime)) as shell,
+    ):
         for step in steps:
             if isinstance(step, Written):
                 _write(tmp_path / step.path, step)
@@ -47,14 +52,18 @@ def _write(path: Path, written: Written) -> None:
     path.write_text(edit(path.read_text(), text) if written.edited else text)
 
 
-def _environment(folder: Path) -> dict[str, str]:
-    """A reader's own machine: a home of their own, nothing set, checkrein and python on the path."""
+def _environment(folder: Path, runtime: str) -> dict[str, str]:
+    """A reader's own machine: a home of their own, nothing set, checkrein and python on the path.
+
+    `runtime` is a folder with a short name: a socket's path has a hundred letters at most.
+    """
     kept = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG", "TMPDIR")}
     bin_folder = str(Path(sys.executable).parent)
     return {
         **kept,
         "PATH": f"{bin_folder}:{kept.get('PATH', os.defpath)}",
         "HOME": str(folder / "home"),
+        "XDG_RUNTIME_DIR": runtime,
         "COLUMNS": "200",
         "LC_ALL": "C.UTF-8",
     }

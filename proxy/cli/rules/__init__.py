@@ -18,6 +18,7 @@ _COMMANDS = {
     "status": ("proxy.cli.rules.status", "Show the rules of a running proxy."),
     "reload": ("proxy.cli.rules.reload", "Have a running proxy look at its rule files now."),
     "replay": ("proxy.cli.rules.replay", "Judge recorded sessions again."),
+    "suggest": ("proxy.cli.rules.suggest", "Propose rules from a decision log."),
 }
 
 

@@ -83,7 +83,7 @@ class GuessReader:
         arguments = read_arguments(args, lexicon)
         server: str = scope["server"]
         hints = scope.facts.hints(server, scope["tool"]) if server and scope.facts else Hints()
-        named = _hinted(understood(lexicon, scope["tool"], arguments), hints)
+        named = hinted(understood(lexicon, scope["tool"], arguments), hints)
         if named.act == "none":
             return []
         fetches = named.act == "read"
@@ -143,8 +143,8 @@ class GuessReader:
         )
 
 
-def _hinted(named: Named, hints: Hints) -> Named:
-    """Takes what the tool's own server says of it, where that makes the reading stricter."""
+def hinted(named: Named, hints: Hints) -> Named:
+    """Returns what a name says with what the tool's own server says of it, where that is stricter."""
     act = named.act
     if hints.read_only is False and act in ("read", "none"):
         act = "unknown"

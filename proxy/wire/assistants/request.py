@@ -73,6 +73,6 @@ def _tools(tools: Json) -> Iterator[ToolDefinition]:
         function = tool.get("function")
         name = function.get("name") if isinstance(function, dict) else tool.get("type")
         try:
-            yield ToolDefinition(str(name), digest(tool))
+            yield ToolDefinition(str(name), digest(tool), tool)
         except (ValueError, RecursionError) as error:
             raise WireError(f"{_WHAT}: tool {name!r} has no digest") from error

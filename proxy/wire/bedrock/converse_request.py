@@ -187,7 +187,7 @@ def _tools(document: dict[str, Json]) -> Iterator[ToolDefinition]:
         spec = tool.get("toolSpec") or tool.get("systemTool")
         name = spec.get("name") if isinstance(spec, dict) else None
         try:
-            yield ToolDefinition(name=name if isinstance(name, str) else "", digest=digest(tool))
+            yield ToolDefinition(name if isinstance(name, str) else "", digest(tool), tool)
         except (ValueError, RecursionError) as error:
             raise WireError(f"{_WHAT}: a tool without a canonical form - at {n}") from error
 

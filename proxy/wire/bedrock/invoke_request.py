@@ -133,4 +133,4 @@ def _cohere_tools(document: dict[str, Json]) -> Iterator[ToolDefinition]:
     for tool in tools if isinstance(tools, list) else ():
         if isinstance(tool, dict):
             name = tool.get("name")
-            yield ToolDefinition(name if isinstance(name, str) else "", digest(tool))
+            yield ToolDefinition(name if isinstance(name, str) else "", digest(tool), tool)

@@ -206,7 +206,7 @@ def _definition(tool: Json, n: int) -> ToolDefinition:
     inner = next((tool[k] for k in ("function", "custom") if isinstance(tool.get(k), dict)), tool)
     name = inner.get("name") or tool.get("type")
     try:
-        return ToolDefinition(name if isinstance(name, str) else "", digest(tool))
+        return ToolDefinition(name if isinstance(name, str) else "", digest(tool), tool)
     except (ValueError, RecursionError) as error:
         raise WireError(f"openai.chat request: $.tools[{n}]: {error}") from error
 

@@ -151,7 +151,8 @@ def definitions(tools: Json, what: str) -> tuple[ToolDefinition, ...]:
         inner = tool["function"] if isinstance(tool.get("function"), dict) else tool
         name = inner.get("name")
         try:
-            made.append(ToolDefinition(name if isinstance(name, str) else "", digest(tool)))
+            known = name if isinstance(name, str) else ""
+            made.append(ToolDefinition(known, digest(tool), tool))
         except (ValueError, RecursionError) as error:
             raise WireError(f"{what}: $.tools[{n}]: no canonical form") from error
     return tuple(made)

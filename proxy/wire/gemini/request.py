@@ -175,7 +175,7 @@ def _tools(root: Mapping[str, Json]) -> Iterator[ToolDefinition]:
 
 def _definition(name: Json, value: dict[str, Json], n: int) -> ToolDefinition:
     try:
-        return ToolDefinition(name=name if isinstance(name, str) else "", digest=digest(value))
+        return ToolDefinition(name if isinstance(name, str) else "", digest(value), value)
     except (ValueError, RecursionError) as error:
         raise WireError(f"{_WHAT}: a tool that has no canonical form - at tools[{n}]") from error
 

@@ -140,7 +140,7 @@ def _tools(value: Json) -> Iterator[ToolDefinition]:
     for n, tool in enumerate(listed):
         name = get(tool, "name") or get(tool, "type")
         try:
-            yield ToolDefinition(name=name if isinstance(name, str) else "", digest=digest(tool))
+            yield ToolDefinition(name if isinstance(name, str) else "", digest(tool), tool)
         except (ValueError, RecursionError) as error:
             raise WireError(f"{_WHAT}: a tool without a canonical form - at tools[{n}]") from error
 

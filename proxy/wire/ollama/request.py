@@ -149,6 +149,6 @@ def _tools(tools: Json) -> Iterator[ToolDefinition]:
         function = tool.get("function") if isinstance(tool, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
         try:
-            yield ToolDefinition(name if isinstance(name, str) else "", digest(tool))
+            yield ToolDefinition(name if isinstance(name, str) else "", digest(tool), tool)
         except (ValueError, RecursionError) as error:
             raise WireError(f"{_WHAT}: $.tools[{n}]: no canonical form") from error

@@ -136,7 +136,7 @@ def _definitions(tools: Json) -> Iterator[ToolDefinition]:
         name = tool.get("name") or tool.get("server_label") or tool.get("type")
         stable = {k: v for k, v in tool.items() if k not in _VOLATILE}
         try:
-            yield ToolDefinition(str(name), digest(stable))
+            yield ToolDefinition(str(name), digest(stable), stable)
         except ValueError as error:
             raise WireError(f"openai.responses: request: tool {name!r} has no digest") from error
 
