@@ -312,6 +312,38 @@ class Hold:
     namespace: str | None = None  # the call's: a tool of this name on another server is another
 
 
+class GrantKind(StrEnum):
+    CALLS = "calls"  # calls like one that was held
+    TOP_UP = "top-up"  # more of a budget
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a human allows beyond one call, for a while; `proxy/grants.py` says what it covers."""
+
+    id: str
+    kind: GrantKind
+    scope: str  # who may use it: "session:…" or "agent:…"; of a top-up the account: also "human:…", "fleet"
+    by: str
+    created_at_ms: int
+    expires_at_ms: int
+    hold: str  # that it was given on
+    rules: tuple[str, ...] = ()  # that it answers: those that the human was shown
+    reason: str | None = None  # the human's words
+    tool: str | None = None
+    namespace: str | None = None
+    side: Side | None = None
+    kinds: tuple[str, ...] = ()  # of effects that such a call may have
+    target: str | None = None  # that each of them has; None: any
+    amount: Decimal | None = None  # at most, of each effect; None: any
+    unit: str | None = None
+    budget: str | None = None
+    extra: Decimal | None = None  # of a top-up: how much more
+    uses: int = 0
+    revoked_at_ms: int | None = None
+    revoked_by: str | None = None
+
+
 class EntryState(StrEnum):
     RESERVED = "reserved"
     COMMITTED = "committed"

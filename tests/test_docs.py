@@ -17,6 +17,8 @@ from proxy.model import (
     Effect,
     Entry,
     EntryState,
+    Grant,
+    GrantKind,
     Hold,
     HoldState,
     Identity,
@@ -43,6 +45,7 @@ REASON = Reason("b", "why", Verdict.HOLD)
 HOLD = Hold(
     "h", HoldState.PENDING, "s", "a", "f", "0", "openai.chat", Side.MODEL, "c", {}, (), (), (), "0", 0, 1
 )  # fmt: skip
+GRANT = Grant("g", GrantKind.TOP_UP, "session:s", "ops", 0, 1, "h")
 ENTRY = Entry("e", "s", "a", "k", "c", "f", "0", Side.MODEL, EFFECT, EntryState.RESERVED, 0, 1)
 DECISION = Decision(Verdict.HOLD, CALL, (REASON,), (BUDGET,), HOLD)
 
@@ -52,6 +55,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
     ),
     "settlement": records.settlement_record(ENTRY, "result"),
     "hold": records.hold_record(HOLD, "approved", [BUDGET]),
+    "grant": records.grant_record(GRANT, "granted", "ops"),
     "session": records.session_record(WHO, "127.0.0.1"),
     "signal": records.signal_record(WHO, "loop", text="text", fields={"count": 3}),
     "error": records.error_record(WHO, "exchange", "text"),
@@ -69,7 +73,9 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     text = re.sub(
         r"```console\n.*?```", "", text, flags=re.DOTALL
     )  # typed by tests/e2e/test_walkthrough.py
-    text = re.sub(r"`?\brules/(desk|imported-[a-z-]+)\.[\w.]+", "", text)  # a reader's own, made on the page
+    text = re.sub(
+        r"`?\brules/(desk|imported-[a-z-]+)\.[\w.]+", "", text
+    )  # a reader's own, made on the page
     named = re.findall(r"\b((?:tests|scripts|rules)/[\w/-]+(?:\.\w+)?)", text)
     assert [name for name in named if not (ROOT / name).exists()] == []
 

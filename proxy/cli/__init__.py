@@ -18,6 +18,7 @@ _COMMANDS = {
     "tail": ("proxy.cli.tail", "Follow the decision log, readable."),
     "holds": ("proxy.cli.holds", "List, show, approve and deny held calls."),
     "sessions": ("proxy.cli.sessions", "List, show, freeze and thaw sessions."),
+    "grants": ("proxy.cli.grants", "List grants, and take them back."),
     "signals": ("proxy.cli.signals", "List, lift and post signals, freeze agents."),
     "rules": ("proxy.cli.rules", "Check, test, explain, replay and suggest rules."),
     "log": ("proxy.cli.log", "Verify the decision log."),

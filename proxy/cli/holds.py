@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from proxy.cli import grants
 from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
-from proxy.cli.options import admin_option
+from proxy.cli.options import Duration, admin_option
+from proxy.errors import ConfigurationError
 
 _STATES = ["pending", "approved", "used", "denied", "expired", "abandoned"]
 
@@ -99,13 +102,59 @@ def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
 @click.argument("hold_id", metavar="ID")
 @click.option("--reason", help="Kept with the answer.")
 @click.option("--by", default=whoami, help="Who answers.")
+@click.option("--like", is_flag=True, help="Calls like it as well: same tool, same target.")
+@click.option("--any-target", is_flag=True, help="With --like: whatever their target.")
+@click.option("--up-to", metavar="AMOUNT", help="With --like: at most so much, such as 100.")
+@click.option("--session", "for_session", is_flag=True, help="This tool for the whole session.")
+@click.option(
+    "--agent", "for_agent", is_flag=True, help="With --like: in all of the agent's sessions."
+)
+@click.option("--top-up", metavar="TEXT", help="More of a budget: 'refunds +500 EUR until 17:00'.")
+@click.option(
+    "--for", "lasts_s", type=Duration(), help="How long a grant lasts (default: 1h, at most 7d)."
+)
 @click.option("--json", "as_json", is_flag=True)
 @admin_option
 def approve(
-    *, hold_id: str, reason: str | None, by: str, as_json: bool, admin: Path | None
+    *,
+    hold_id: str,
+    reason: str | None,
+    by: str,
+    like: bool,
+    any_target: bool,
+    up_to: str | None,
+    for_session: bool,
+    for_agent: bool,
+    top_up: str | None,
+    lasts_s: float | None,
+    as_json: bool,
+    admin: Path | None,
 ) -> None:
-    """Let the held call pass, once."""
-    _answer(admin, hold_id, "approve", {"by": by, "reason": reason}, as_json)
+    """Let the held call pass, once; with a grant, calls like it or more of a budget, for a while."""
+    if sum((like, for_session, top_up is not None)) > 1:
+        raise ConfigurationError("--like, --session and --top-up do not go together: name one")
+    if (any_target or up_to is not None or for_agent) and not like:
+        raise ConfigurationError("--any-target, --up-to and --agent go with --like")
+    now = datetime.now().astimezone()
+    grant: dict[str, Any] | None = None
+    if top_up is not None:
+        grant = grants.top_up(top_up, now)
+    elif for_session:
+        grant = {"target": "any"}
+    elif like:
+        grant = {
+            "target": "any" if any_target else "same",
+            "per": "agent" if for_agent else "session",
+        }
+        if up_to is not None:
+            grant["amount"] = grants.amount(up_to)
+    if lasts_s is not None:
+        if grant is None:
+            raise ConfigurationError(
+                "--for is how long a grant lasts: with --like, --session or --top-up"
+            )
+        grant.setdefault("expires_at_ms", grants.ends_at_ms(lasts_s, now))
+    _answer(admin, hold_id, "approve", {"by": by, "reason": reason, "grant": grant}, as_json)
 
 
 @command.command("deny")
@@ -127,6 +176,13 @@ def _answer(
         echo_json(hold)
     else:
         click.echo(f"hold {hold['id']}: {hold['state']} by {hold['decided_by']} — {_call(hold)}")
+        if hold.get("grant"):
+            grant = hold["grant"]
+            click.echo(
+                plain(f"grant {grant['id']}: {grants.words(grant)} until {grant['expires_at']}")
+            )
+            for other in hold["also"]:
+                click.echo(f"hold {other}: approved with it")
 
 
 def _call(hold: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 from pathlib import Path
@@ -82,6 +83,7 @@ def command(
     trust_ca: Path | None,
 ) -> None:
     """Run the proxy: forward (HTTP_PROXY), or with --upstream as a base URL."""
+    gc.disable()  # of what is imported and compiled now nothing becomes garbage
     from proxy.service import Service, serve
 
     del no_inbox
@@ -127,6 +129,8 @@ def command(
         for warning in service.pipeline.rules.warnings:
             click.echo(f"checkrein: {warning}", err=True)
         sys.stdout.flush()
+        gc.freeze()
+        gc.enable()
 
     try:
         asyncio.run(serve(settings, on_ready))

@@ -22,6 +22,7 @@ from proxy.importers import claude_bash, claude_paths
 from proxy.importers.celtext import ALWAYS, NEVER, all_of, any_of, literal, none_of
 from proxy.importers.claude_paths import Folders
 from proxy.importers.imported import Imported, ImportedGate
+from proxy.importers.names import free, slug
 from proxy.model import Json
 from proxy.policy.yamlnodes import Document
 
@@ -174,7 +175,7 @@ class _Reading:
                 yield claude_paths.inside(claude_paths.EDITING, folders)
 
     def _gate(self, rule: Rule, condition: str) -> None:
-        name = _free(f"claude-code-{rule.listed}-{_slug(rule.text)}", self._names)
+        name = free(f"claude-code-{rule.listed}-{slug(rule.text, 'rule')}", self._names)
         word = "denies" if rule.listed == "deny" else "asks before"
         self._out.gates.append(
             ImportedGate(
@@ -301,15 +302,3 @@ def _at_server(server: str) -> str:
 
 def _place(document: Document, key: str) -> str:
     return f"{document.name}:{document.line(('permissions', key))}"
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40] or "rule"
-
-
-def _free(name: str, taken: set[str]) -> str:
-    made, number = name, 2
-    while made in taken:
-        made, number = f"{name}-{number}", number + 1
-    taken.add(made)
-    return made

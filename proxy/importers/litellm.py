@@ -20,6 +20,7 @@ from proxy.errors import ConfigurationError
 from proxy.importers import celtext
 from proxy.importers.celtext import ALWAYS, NEVER, all_of, literal, none_of
 from proxy.importers.imported import Imported, ImportedGate
+from proxy.importers.names import free, slug
 from proxy.importers.regexes import example, is_surely, may_be, why_not
 from proxy.model import Json
 from proxy.policy.yamlnodes import Document, Path
@@ -111,7 +112,7 @@ def _guardrail(
         if rule.allows:
             allowed.append(condition)
             continue
-        name = _free(f"{prefix}-{_slug(rule.name)}", names)
+        name = free(f"{prefix}-{slug(rule.name, 'rule')}", names)
         when = all_of([_NOT_HTTP, condition, none_of(allowed)])
         message = f"Denied by the imported rule {rule.name}."
         if when != NEVER:  # a rule before it allows every call
@@ -125,7 +126,7 @@ def _guardrail(
             if "default_action" in params
             else _place(document, path)
         )
-        name = _free(f"{prefix}-not-allowed", names)
+        name = free(f"{prefix}-not-allowed", names)
         message = "No imported rule allows this tool with these arguments."
         if when != NEVER:
             source = f"{place} default_action"
@@ -341,16 +342,3 @@ def _put(into: dict[str, Json], steps: Sequence[str], value: Json) -> None:
 
 def _place(document: Document, path: Path) -> str:
     return f"{document.name}:{document.line(path)}"
-
-
-def _slug(text: str) -> str:
-    made = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
-    return made[:48] or "rule"
-
-
-def _free(name: str, taken: set[str]) -> str:
-    made, number = name, 2
-    while made in taken:
-        made, number = f"{name}-{number}", number + 1
-    taken.add(made)
-    return made

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from proxy.errors import ConfigurationError
 from proxy.importers.celtext import all_of, any_of, literal, none_of
 from proxy.importers.imported import Imported, ImportedGate
+from proxy.importers.names import free, slug
 from proxy.model import Json
 from proxy.policy.yaml_text import why_unwritable
 from proxy.policy.yamlnodes import Document, Path
@@ -189,11 +190,7 @@ def _known(server: _Server, names: set[str], out: Imported) -> None:
 def _gate(
     server: _Server, what: str, when: str, verdict: str, said: str, names: set[str], out: Imported
 ) -> None:
-    slug = re.sub(r"[^a-z0-9]+", "-", server.name.lower()).strip("-")[:40] or "server"
-    name, number = f"mcp-{slug}-{what}", 2
-    while name in names:
-        name, number = f"mcp-{slug}-{what}-{number}", number + 1
-    names.add(name)
+    name = free(f"mcp-{slug(server.name, 'server')}-{what}", names)
     when = all_of(['side != "http"', when])
     out.gates.append(ImportedGate(name, when, verdict, said, f"{server.place} {server.name}"))
 

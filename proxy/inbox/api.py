@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError, HoldError
-from proxy.inbox import mcp_api, rules_api, signals_api
-from proxy.inbox.views import hold_view, session_view, summary_view
+from proxy.inbox import grants_api, mcp_api, rules_api, signals_api
+from proxy.inbox.views import grant_view, hold_view, session_view, summary_view
 from proxy.ledger.store import Credential
 from proxy.model import HoldState
 from proxy.pipeline.core import Pipeline
@@ -53,11 +53,14 @@ def application(
 
     async def approve(request: Request) -> Response:
         body = await _body(request)
-        hold = await pipeline.desk.approve(
-            request.path_params["id"],
-            by=_text(body, "by") or "operator",
-            reason=_text(body, "reason"),
-        )
+        hold_id, by = request.path_params["id"], _text(body, "by") or "operator"
+        reason = _text(body, "reason")
+        if body.get("grant") is not None:
+            asking = grants_api.asking_of(body["grant"])
+            hold, grant, others = await pipeline.grants.give(hold_id, asking, by, reason)
+            also = [other.id for other in others]
+            return JSONResponse({**hold_view(hold), "grant": grant_view(grant), "also": also})
+        hold = await pipeline.desk.approve(hold_id, by=by, reason=reason)
         return JSONResponse(hold_view(hold))
 
     async def deny(request: Request) -> Response:
@@ -115,6 +118,7 @@ def application(
             Route("/v1/holds/{id}", show_hold),
             Route("/v1/holds/{id}/approve", approve, methods=["POST"]),
             Route("/v1/holds/{id}/deny", deny, methods=["POST"]),
+            *grants_api.routes(pipeline),
             Route("/v1/sessions", list_sessions),
             *signals_api.routes(pipeline),
             Route("/v1/sessions/{id:path}", show_session),

@@ -9,7 +9,7 @@ from typing import Any
 
 from proxy.canonical import json_number
 from proxy.ledger.store import SessionSummary
-from proxy.model import Entry, Hold, Json
+from proxy.model import Entry, Grant, Hold, Json
 from proxy.pipeline.records import budget_record, effect_record, reason_record
 
 type View = dict[str, Any]
@@ -39,6 +39,38 @@ def hold_view(hold: Hold) -> View:
         "decided_at": when(hold.decided_at_ms),
         "decided_by": hold.decided_by,
         "reason": hold.reason,
+    }
+
+
+def grant_view(grant: Grant, now_ms: int | None = None) -> View:
+    """A grant; `state` is `in-force`, `revoked` or `expired`."""
+    state = "in-force"
+    if grant.revoked_at_ms is not None:
+        state = "revoked"
+    elif now_ms is not None and now_ms >= grant.expires_at_ms:
+        state = "expired"
+    return {
+        "id": grant.id,
+        "state": state,
+        "kind": grant.kind.value,
+        "scope": grant.scope,
+        "tool": grant.tool,
+        "namespace": grant.namespace,
+        "kinds": list(grant.kinds),
+        "target": grant.target,
+        "amount": shown(grant.amount),
+        "unit": grant.unit,
+        "budget": grant.budget,
+        "extra": shown(grant.extra),
+        "rules": list(grant.rules),
+        "hold": grant.hold,
+        "by": grant.by,
+        "reason": grant.reason,
+        "uses": grant.uses,
+        "created_at": when(grant.created_at_ms),
+        "expires_at": when(grant.expires_at_ms),
+        "revoked_at": when(grant.revoked_at_ms),
+        "revoked_by": grant.revoked_by,
     }
 
 

@@ -16,6 +16,7 @@ import sqlite3
 from pathlib import Path
 
 from proxy.errors import LedgerError
+from proxy.ledger.grants import GRANTS_DDL
 from proxy.ledger.signals import SIGNALS_DDL
 from proxy.ledger.sources import SOURCES_DDL
 from proxy.ledger.story import STORY_DDL
@@ -114,7 +115,7 @@ _STEP_3 = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_STEP_1, _STEP_2, _STEP_3)
+STEPS: tuple[tuple[str, ...], ...] = (_STEP_1, _STEP_2, _STEP_3, GRANTS_DDL)
 VERSION = len(STEPS)
 
 

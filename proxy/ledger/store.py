@@ -21,6 +21,7 @@ from proxy.model import (
     ChargedEffect,
     Effect,
     Entry,
+    Grant,
     Hold,
     HoldState,
     Identity,
@@ -268,6 +269,17 @@ class Transaction(Protocol):
         """Pending and approved holds whose time has run out."""
 
     # --- memory of refused responses -----------------------------------------------------------
+    def put_grant(self, grant: Grant) -> None:
+        """Keeps a grant, or its new state."""
+
+    def grant(self, grant_id: str) -> Grant | None: ...
+
+    def grants(self, limit: int = 1000) -> tuple[Grant, ...]:
+        """Returns grants, also those that have ended, the newest first."""
+
+    def grants_in_force(self, scopes: Sequence[str], now_ms: int) -> tuple[Grant, ...]:
+        """Returns the grants that these accounts may use, the oldest first."""
+
     def remember(
         self, *, ref: str, provider: str, keys: Sequence[str], document: bytes, now_ms: int
     ) -> None: ...

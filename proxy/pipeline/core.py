@@ -22,6 +22,7 @@ from proxy.pipeline.conversations import Conversations
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.definitions import Definitions
 from proxy.pipeline.desk import HoldDesk
+from proxy.pipeline.grant_desk import GrantDesk
 from proxy.pipeline.judge import Asked, Judge
 from proxy.pipeline.memory import RefusalMemory
 from proxy.pipeline.reading import Reader
@@ -83,6 +84,7 @@ class Pipeline:
         self.conversations = Conversations(self, writer, now_ms, self.definitions)
         self.signals = SignalDesk(self, writer, now_ms)
         self.desk = HoldDesk(writer, self.room, settings, self, now_ms)
+        self.grants = GrantDesk(writer, self.desk, now_ms)
         self._sessions: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def start(self, providers: Sequence[str]) -> None:

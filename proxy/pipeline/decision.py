@@ -24,4 +24,5 @@ class Decision:
     shadow_budgets: tuple[BudgetState, ...] = ()
     repeated: bool = False  # this very call was decided before; nothing was counted again
     bound: Entry | None = None  # the model-side entry that already counts this very action
+    grants: tuple[str, ...] = ()  # without which it would have been held
     drift: Entry | None = None  # the model-side entry that a tool-side call is a changed form of

@@ -100,22 +100,47 @@ class HoldDesk:
         expires_at_ms: int | None = None,
     ) -> Hold:
         def step(tx: Transaction, emit: Emit) -> Hold:
-            hold = transition(
-                _find(tx, hold_id),
-                event,
-                now_ms=self._now_ms(),
-                by=by,
-                reason=reason,
-                expires_at_ms=expires_at_ms,
-            )
-            tx.put_hold(hold)
-            emit(hold_record(hold, _PAST[event]))
-            if event is HoldEvent.APPROVE:
-                self._checkpoint(tx, emit, hold, by)
-            return hold
+            hold = self.find_in(tx, hold_id)
+            return self._moved(tx, emit, hold, event, by, reason, expires_at_ms)
 
         hold = await self._writer.run(step)
         self._room.wake(hold.id)
+        return hold
+
+    # --- for whoever has a transaction open --------------------------------------------------------
+    def find_in(self, tx: Transaction, hold_id: str) -> Hold:
+        """Returns a hold as `get` does."""
+        return _find(tx, hold_id)
+
+    def approve_in(
+        self, tx: Transaction, emit: Emit, hold: Hold, by: str, reason: str | None
+    ) -> Hold:
+        """Approves a hold; `wake` it when the transaction has ended."""
+        lapses_ms = self._now_ms() + int(self._settings.approval_expiry_s * 1000)
+        return self._moved(tx, emit, hold, HoldEvent.APPROVE, by, reason, lapses_ms)
+
+    def wake(self, *holds: Hold) -> None:
+        """Tells those who wait for holds that they have been answered."""
+        for hold in holds:
+            self._room.wake(hold.id)
+
+    def _moved(
+        self,
+        tx: Transaction,
+        emit: Emit,
+        hold: Hold,
+        event: HoldEvent,
+        by: str,
+        reason: str | None,
+        expires_at_ms: int | None,
+    ) -> Hold:
+        hold = transition(
+            hold, event, now_ms=self._now_ms(), by=by, reason=reason, expires_at_ms=expires_at_ms
+        )
+        tx.put_hold(hold)
+        emit(hold_record(hold, _PAST[event]))
+        if event is HoldEvent.APPROVE:
+            self._checkpoint(tx, emit, hold, by)
         return hold
 
     def _checkpoint(self, tx: Transaction, emit: Emit, hold: Hold, by: str) -> None:

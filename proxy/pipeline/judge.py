@@ -18,11 +18,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from typing import Protocol
 
 import uuid_utils
 
+from proxy import grants
 from proxy.canonical import sha256_hex
 from proxy.holds import HoldEvent, transition
 from proxy.ledger.store import PastDecision, Reservation, Transaction
@@ -33,6 +35,7 @@ from proxy.model import (
     ChargedEffect,
     Effect,
     Entry,
+    Grant,
     Hold,
     HoldState,
     HttpCall,
@@ -43,7 +46,7 @@ from proxy.model import (
     Verdict,
 )
 from proxy.pipeline.decision import Decision
-from proxy.pipeline.records import decision_record, hold_record
+from proxy.pipeline.records import decision_record, grant_record, hold_record
 from proxy.pipeline.shadow import exceeded_if_shrunk, in_shadow, strictest, strictest_of_all
 from proxy.pipeline.signals import Watch
 from proxy.pipeline.standing import Who
@@ -91,6 +94,7 @@ class _Case:
     asked: Asked
     rules_digest: str
     started_ns: int
+    grants: tuple[Grant, ...] = ()  # that its accounts may use
 
     @property
     def key(self) -> str:
@@ -164,13 +168,20 @@ class Judge:
             facts.in_force = of_model_request(facts.in_force)
             facts.in_shadow = of_model_request(facts.in_shadow)
             assessment = rules.assess_effects(call, identity, asked.effects, asked.reasons, facts)
-        assessment = self._in_mode(assessment)
-        case = _Case(call, identity, assessment, facts, watch, asked, rules.digest, started_ns)
+        granted = tx.grants_in_force(grants.scopes_of(identity), now_ms)
+        assessment = self._in_mode(assessment, granted)
+        case = _Case(
+            call, identity, assessment, facts, watch, asked, rules.digest, started_ns, granted
+        )
         step = self._account if asked.ran_already else self._decide
         return step(case, tx, emit)
 
-    def _in_mode(self, assessment: Assessment) -> Assessment:
-        """Returns an assessment as this run takes it: where all is in shadow, nothing of it counts."""
+    def _in_mode(self, assessment: Assessment, granted: Sequence[Grant]) -> Assessment:
+        """Returns an assessment as this run takes it: limits as humans have raised them; where all is in
+        shadow, nothing of it counts."""
+        if granted:
+            effects = grants.topped_up(assessment.effects, granted)
+            assessment = replace(assessment, effects=effects)
         if not self._settings.shadow:
             return assessment
         return replace(assessment, reasons=in_shadow(assessment.reasons))
@@ -209,12 +220,14 @@ class Judge:
         *,
         before: PastDecision | None,
     ) -> Decision:
-        approved = hold is not None and hold.state is HoldState.APPROVED
+        answered = hold if hold is not None and hold.state is HoldState.APPROVED else None
         counted = self._counted(case, tx, now_ms, dry=True)
         if counted:
             case = self._again_besides(case, counted[0])
         reasons = case.assessment.reasons
         gates = strictest(reasons)
+        grant = self._granted(case, tx, now_ms) if answered is None and case.grants else None
+        approved = answered is not None or grant is not None
         if counted:
             stated = {r.rule for r in reasons if r.verdict is Verdict.HOLD and not r.shadow}
             there = self._approved_there(counted, tx)
@@ -223,14 +236,15 @@ class Judge:
                 # Bound only here, when it passes: a call that is held leaves its entry to others.
                 self._counted(case, tx, now_ms)
                 self._counted_in_shadow(case, tx, now_ms)
-                if hold is not None and approved and not covered:
-                    hold = transition(hold, HoldEvent.USE, now_ms=now_ms)
-                    tx.put_hold(hold)
-                    emit(hold_record(hold, "used"))
-                else:
-                    hold = None
+                used = None
+                if answered is not None and not covered:
+                    used = transition(answered, HoldEvent.USE, now_ms=now_ms)
+                    tx.put_hold(used)
+                    emit(hold_record(used, "used"))
+                elif grant is not None and not covered:
+                    self._use(grant, case, tx, emit)
                 reasons = tuple(r for r in reasons if not r.shadow or r.rule not in there)
-                decision = self._decision(case, Verdict.ALLOW, reasons, hold=hold, bound=counted[0])
+                decision = self._decision(case, Verdict.ALLOW, reasons, hold=used, bound=counted[0])
                 return self._conclude(case, tx, emit, now_ms, decision, before=before)
         drift = None if counted else self._drift(case, tx, now_ms)
         if drift is not None:
@@ -243,13 +257,19 @@ class Judge:
         reasons = (*reasons, *self._exceeded(case, reservation, but_held=approved and made))
         budgets = (*case.assessment.call_states, *reservation.states)
         if made:
-            if approved and hold is not None:
-                hold = transition(hold, HoldEvent.USE, now_ms=now_ms)
-                tx.put_hold(hold)
-                emit(hold_record(hold, "used", budgets))
+            if answered is not None:
+                answered = transition(answered, HoldEvent.USE, now_ms=now_ms)
+                tx.put_hold(answered)
+                emit(hold_record(answered, "used", budgets))
+            used_grants = self._drawn_on(case, reservation)
+            if grant is not None:
+                used_grants = (grant, *used_grants)
+            for one in used_grants:
+                self._use(one, case, tx, emit)
             decision = self._decision(
-                case, Verdict.ALLOW, reasons, budgets, hold=hold if approved else None, drift=drift
+                case, Verdict.ALLOW, reasons, budgets, hold=answered, drift=drift
             )
+            decision = replace(decision, grants=tuple(one.id for one in used_grants))
             return self._conclude(case, tx, emit, now_ms, decision, before=before)
         verdict = Verdict.BLOCK if strictest(reasons) is Verdict.BLOCK else Verdict.HOLD
         if verdict is Verdict.HOLD and (hold is None or hold.state is not HoldState.PENDING):
@@ -258,6 +278,45 @@ class Judge:
         held = hold if verdict is Verdict.HOLD else None
         decision = self._decision(case, verdict, reasons, budgets, hold=held, drift=drift)
         return self._conclude(case, tx, emit, now_ms, decision, before=before)
+
+    # --- what humans have granted ------------------------------------------------------------------
+
+    def _granted(self, case: _Case, tx: Transaction, now_ms: int) -> Grant | None:
+        """Returns the grant that answers all that holds a call; None where something is left."""
+        effects = [charged.effect for charged in case.assessment.effects]
+        about = [g for g in case.grants if grants.covers_call(g, case.identity, case.call, effects)]
+        reasons = [r for r in case.assessment.reasons if not r.shadow]
+        if not about or any(r.verdict is Verdict.BLOCK for r in reasons):
+            return None
+        states = self._reserve(case, tx, now_ms, dry=True).states
+        exceeded = [s for s in (*case.assessment.call_states, *states) if s.exceeded]
+        exceeded = [s for s in exceeded if not s.shadow]
+        if any(state.on_exceed is Verdict.BLOCK for state in exceeded):
+            return None
+        holding = {r.rule for r in reasons if r.verdict is Verdict.HOLD}
+        holding |= {state.name for state in exceeded}
+        if not holding:
+            return None  # it passes without one
+        return next((g for g in about if grants.answers(g, holding)), None)
+
+    @staticmethod
+    def _drawn_on(case: _Case, reservation: Reservation) -> tuple[Grant, ...]:
+        """Returns the top-ups without which a call that was counted would have been held."""
+        topped = [g for g in case.grants if g.extra is not None]
+        used: list[Grant] = []
+        for state in reservation.states:
+            mine = [g for g in topped if (g.budget, g.scope) == (state.name, state.scope)]
+            raised = sum((g.extra for g in mine if g.extra is not None), Decimal(0))
+            if mine and state.after > state.limit - raised:
+                used += mine
+        return tuple(used)
+
+    def _use(self, grant: Grant, case: _Case, tx: Transaction, emit: Emit) -> None:
+        grant = replace(grant, uses=grant.uses + 1)
+        tx.put_grant(grant)
+        call = case.call
+        named = {"id": call.id, "name": call.name, "args_sha256": call.args_sha256}
+        emit(grant_record(grant, "used", case.identity.agent, named))
 
     def _account(self, case: _Case, tx: Transaction, emit: Emit) -> Decision:
         """A call the provider runs itself: it cannot be held, so it is counted and told."""
@@ -404,12 +463,17 @@ class Judge:
         case.facts.besides = entry.call_key
         rules = self._in_force.rules
         assessment = rules.assess(asked.call, case.identity, asked.http, case.facts)
-        return replace(case, assessment=self._in_mode(assessment))
+        return replace(case, assessment=self._in_mode(assessment, case.grants))
 
     def _approved_there(self, entries: Sequence[Entry], tx: Transaction) -> set[str]:
         """Returns the rules that held the model side of an action, and that a human approved there."""
         past = tx.past_decision(entries[0].call_key)
-        hold = tx.hold(past.hold_id) if past is not None and past.hold_id is not None else None
+        if past is None or past.hold_id is None:
+            return set()
+        if past.hold_id.startswith(_BY_GRANT):
+            grant = tx.grant(past.hold_id.removeprefix(_BY_GRANT))
+            return set(grant.rules) if grant is not None else set()
+        hold = tx.hold(past.hold_id)
         return {r.rule for r in hold.reasons if not r.shadow} if hold is not None else set()
 
     def _drift(self, case: _Case, tx: Transaction, now_ms: int) -> Entry | None:
@@ -479,6 +543,8 @@ class Judge:
         before: PastDecision | None,
     ) -> Decision:
         hold_id = decision.hold.id if decision.hold is not None else None
+        if hold_id is None and decision.grants:
+            hold_id = f"{_BY_GRANT}{decision.grants[0]}"
         tx.record_decision(
             case.key, case.identity, decision.verdict, hold_id, now_ms, before=before
         )
@@ -504,6 +570,8 @@ class Judge:
         return decision
 
 
+_BY_GRANT = "grant:"
+"""Before a grant's id, where the hold's stands that let a call pass."""
 _OPEN = (HoldState.PENDING, HoldState.APPROVED)
 
 

@@ -19,6 +19,8 @@ from proxy.model import (
     Call,
     Effect,
     Entry,
+    Grant,
+    GrantKind,
     Hold,
     Identity,
     Json,
@@ -57,6 +59,7 @@ def decision_record(
         "hold": hold_short(decision.hold),
         "bound": other_side_record(decision.bound),
         "drift": other_side_record(decision.drift),
+        "grants": list(decision.grants),
         "asked": asked,
         "rules": rules_digest[:16],
         "elapsed_us": elapsed_us,
@@ -101,6 +104,69 @@ def hold_record(hold: Hold, event: str, budgets: Sequence[BudgetState] = ()) -> 
         "rules": hold.rules_digest[:16],
         "budgets": [budget_record(b) for b in budgets],
     }
+
+
+def grant_record(grant: Grant, event: str, by: str, call: Record | None = None) -> Record:
+    """A step in a grant's life: granted, used (by the agent named in `by`), revoked."""
+    return {
+        "type": "grant",
+        "session": grant.scope.removeprefix("session:")
+        if grant.scope.startswith("session:")
+        else None,
+        "agent": grant.scope.removeprefix("agent:") if grant.scope.startswith("agent:") else None,
+        "grant": {
+            "id": grant.id,
+            "kind": grant.kind.value,
+            "scope": grant.scope,
+            "hold": grant.hold,
+            "rules": list(grant.rules),
+            "created_at_ms": grant.created_at_ms,
+            "expires_at_ms": grant.expires_at_ms,
+            "tool": grant.tool,
+            "namespace": grant.namespace,
+            "side": None if grant.side is None else grant.side.value,
+            "kinds": list(grant.kinds),
+            "target": grant.target,
+            "amount": None if grant.amount is None else json_number(grant.amount),
+            "unit": grant.unit,
+            "budget": grant.budget,
+            "extra": None if grant.extra is None else json_number(grant.extra),
+            "uses": grant.uses,
+        },
+        "event": event,
+        "by": by,
+        "reason": grant.reason,
+        "call": call,
+    }
+
+
+def grant_from(record: Mapping[str, Json]) -> Grant:
+    """Returns the grant of a record, as it was given.
+
+    Raises:
+        KeyError, TypeError, ValueError, ArithmeticError: it is no such record.
+    """
+    said = record["grant"]
+    return Grant(
+        id=said["id"],
+        kind=GrantKind(said["kind"]),
+        scope=said["scope"],
+        by=record["by"],
+        created_at_ms=said["created_at_ms"],
+        expires_at_ms=said["expires_at_ms"],
+        hold=said["hold"],
+        rules=tuple(said["rules"]),
+        reason=record["reason"],
+        tool=said["tool"],
+        namespace=said["namespace"],
+        side=None if said["side"] is None else Side(said["side"]),
+        kinds=tuple(said["kinds"]),
+        target=said["target"],
+        amount=None if said["amount"] is None else Decimal(str(said["amount"])),
+        unit=said["unit"],
+        budget=said["budget"],
+        extra=None if said["extra"] is None else Decimal(str(said["extra"])),
+    )
 
 
 def session_record(identity: Identity, peer: str) -> Record:

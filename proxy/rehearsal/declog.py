@@ -37,6 +37,7 @@ from proxy.model import (
     Verdict,
 )
 from proxy.pipeline.judge import call_key
+from proxy.pipeline.records import grant_from
 from proxy.policy.ruleset import RuleSet
 from proxy.rehearsal.conversation import Conversation, Judged
 from proxy.rehearsal.logged_signals import replay_signal, replay_standing
@@ -143,6 +144,8 @@ class LogReplay:
             self._session(record)
         elif kind == "signal":
             replay_signal(self._rehearsal, record, self._who(record))
+        elif kind == "grant":
+            self._grant(record)
         elif kind == "rules":
             self._rules(record)
         return None
@@ -290,6 +293,17 @@ class LogReplay:
         except HoldError:
             return  # answered twice, or too late for this one
         self._held.pop(named, None)
+
+    def _grant(self, record: Mapping[str, Json]) -> None:
+        """What a human granted counts from here on, until they took it back."""
+        if record["event"] not in ("granted", "revoked"):
+            return  # which calls draw on it is found out again
+        grant = grant_from(record)
+        if record["event"] == "revoked":
+            now_ms = self._rehearsal.now_ms
+            grant = replace(grant, revoked_at_ms=now_ms, revoked_by=record["by"])
+        pipeline = self._rehearsal.pipeline
+        self._rehearsal.finish(pipeline.in_transaction(lambda tx, _emit: tx.put_grant(grant)))
 
     def _expire(self, hold_id: str) -> None:
         now_ms = self._rehearsal.now_ms

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from proxy.ledger.store import Reservation, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
-from proxy.model import Identity, Json, Origin, Reason, Side, Source, Verdict
+from proxy.model import Grant, Identity, Json, Origin, Reason, Side, Source, Verdict
 from proxy.pipeline.asked import name_of, origin_from, sources_from
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
@@ -235,10 +235,10 @@ class RecallingJudge(Judge):
             recorded.taken = True
         return await super().decide(asked)
 
-    def _in_mode(self, assessment: Assessment) -> Assessment:
+    def _in_mode(self, assessment: Assessment, granted: Sequence[Grant]) -> Assessment:
         recorded = self._recall.now
         if recorded is None or not recorded.taken:
-            return super()._in_mode(assessment)
+            return super()._in_mode(assessment, granted)
         reasons = recorded.reasons
         if recorded.verdict is Verdict.ALLOW:  # a human may have passed what held
             reasons = tuple(r for r in reasons if r.shadow or r.verdict is Verdict.ALLOW)

@@ -1,0 +1,137 @@
+"""The human's side of grants: given on a hold, listed, taken back; each step durable and logged.
+
+How it works. A grant is given together with the answer to the hold it is given on, in one transaction; other calls that wait and that it
+covers are approved with it, each by its own record. Taking one back ends it for the next call; calls that it let pass stay passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+import uuid_utils
+
+from proxy import grants
+from proxy.errors import HoldError
+from proxy.ledger.store import Transaction
+from proxy.ledger.writer import Emit, LedgerWriter
+from proxy.model import Grant, Hold, HoldState
+from proxy.pipeline.desk import HoldDesk
+from proxy.pipeline.records import grant_record
+
+DEFAULT_MS = 3_600_000
+"""How long a grant lasts where nobody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What an approver wants to grant; `budget` makes it a top-up."""
+
+    expires_at_ms: int | None = None
+    per: str = "session"
+    same_target: bool = True
+    amount: Decimal | None = None
+    budget: str | None = None
+    extra: Decimal | None = None
+    unit: str | None = None
+
+
+class GrantDesk:
+    """Gives grants and takes them back."""
+
+    def __init__(self, writer: LedgerWriter, desk: HoldDesk, now_ms: Callable[[], int]) -> None:
+        self._writer = writer
+        self._desk = desk
+        self._now_ms = now_ms
+
+    async def give(
+        self, hold_id: str, asking: Asking, by: str, reason: str | None = None
+    ) -> tuple[Hold, Grant, tuple[Hold, ...]]:
+        """Approves a hold, and grants more; returns both and the other holds that are approved with it.
+
+        Raises:
+            HoldError: there is no such hold, it has ended, or the grant does not fit it.
+        """
+
+        def step(tx: Transaction, emit: Emit) -> tuple[Hold, Grant, tuple[Hold, ...]]:
+            hold = self._desk.find_in(tx, hold_id)
+            if hold.state not in (HoldState.PENDING, HoldState.APPROVED):
+                raise HoldError(f"hold {hold.id} has ended; nothing can be granted on it")
+            grant = self._made(hold, asking, by, reason)
+            tx.put_grant(grant)
+            emit(grant_record(grant, "granted", by))
+            if hold.state is HoldState.PENDING:
+                hold = self._desk.approve_in(tx, emit, hold, by, reason)
+            alike = [
+                other
+                for other in tx.holds([HoldState.PENDING])
+                if other.id != hold.id
+                and other.expires_at_ms > self._now_ms()
+                and grants.covers_hold(grant, other)
+            ]
+            said = f"by grant {grant.id}"
+            return (
+                hold,
+                grant,
+                tuple(self._desk.approve_in(tx, emit, other, by, said) for other in alike),
+            )
+
+        hold, grant, others = await self._writer.run(step)
+        self._desk.wake(hold, *others)
+        return hold, grant, others
+
+    def _made(self, hold: Hold, asking: Asking, by: str, reason: str | None) -> Grant:
+        now_ms = self._now_ms()
+        common = {
+            "id": str(uuid_utils.uuid7()),
+            "by": by,
+            "reason": reason,
+            "now_ms": now_ms,
+            "expires_at_ms": asking.expires_at_ms or now_ms + DEFAULT_MS,
+        }
+        if asking.budget is not None:
+            return grants.for_budget(
+                hold,
+                **common,  # type: ignore[arg-type]
+                budget=asking.budget,
+                extra=asking.extra or Decimal(0),
+                unit=asking.unit,
+            )
+        return grants.for_calls(
+            hold,
+            **common,  # type: ignore[arg-type]
+            per=asking.per,
+            same_target=asking.same_target,
+            amount=asking.amount,
+        )
+
+    async def list(self) -> tuple[Grant, ...]:
+        return await self._writer.run(lambda tx, _emit: tx.grants())
+
+    async def revoke(self, grant_id: str, by: str) -> Grant:
+        """Takes a grant back, at once.
+
+        Raises:
+            HoldError: there is none, or it has ended.
+        """
+
+        def step(tx: Transaction, emit: Emit) -> Grant:
+            grant = grants.revoked(_find(tx, grant_id), by, self._now_ms())
+            tx.put_grant(grant)
+            emit(grant_record(grant, "revoked", by))
+            return grant
+
+        return await self._writer.run(step)
+
+
+def _find(tx: Transaction, grant_id: str) -> Grant:
+    exact = tx.grant(grant_id)
+    if exact is not None:
+        return exact
+    close = [g for g in tx.grants() if g.id.startswith(grant_id) or g.id.endswith(grant_id)]
+    if len(grant_id) >= 4 and len(close) == 1:
+        return close[0]
+    if len(grant_id) >= 4 and close:
+        raise HoldError(f"grant {grant_id!r}: {len(close)} grants match; give more of the id")
+    raise HoldError(f"grant {grant_id!r}: there is none; `checkrein grants list` shows all")
