@@ -22,6 +22,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.e2e.warm import Warm, WarmProcess
+
 RULES = """
 version: 1
 pack: e2e
@@ -52,7 +54,7 @@ class Proxy:
     argv: list[str]
     port: int
     environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[str] | None = None
+    process: subprocess.Popen[str] | WarmProcess | None = None
 
     @property
     def url(self) -> str:
@@ -76,14 +78,7 @@ class Proxy:
 
     def start(self) -> Proxy:
         """Starts it, and returns when it takes connections."""
-        with (self.folder / "stderr.txt").open("a") as stderr:
-            self.process = subprocess.Popen(
-                self.argv,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                text=True,
-                env={**os.environ, **self.environment},
-            )
+        self.process = self._started()
         give_up = time.monotonic() + 30
         while time.monotonic() < give_up:
             if self.process.poll() is not None:
@@ -96,6 +91,22 @@ class Proxy:
                     return self
             time.sleep(0.05)
         raise RuntimeError(f"checkrein did not start: {self.stderr}")
+
+    def _started(self) -> subprocess.Popen[str] | WarmProcess:
+        """A process of its own: forked from one that has imported all, or cold where it has an environment of its own."""
+        path = self.folder / "stderr.txt"
+        is_plain = self.argv[:3] == [sys.executable, "-m", "proxy"] and not self.environment
+        if is_plain and sys.platform == "linux":
+            path.touch()
+            return Warm.running().start(self.argv[3:], path)
+        with path.open("a") as stderr:
+            return subprocess.Popen(
+                self.argv,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                text=True,
+                env={**os.environ, **self.environment},
+            )
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Ends it and returns its exit code."""
