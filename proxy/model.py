@@ -283,7 +283,35 @@ class HoldState(StrEnum):
     USED = "used"  # the approved call was let through, once
     DENIED = "denied"
     EXPIRED = "expired"
-    ABANDONED = "abandoned"  # the client went away while it waited
+    ABANDONED = "abandoned"  # the client went away while it waited, and did not come back
+    SUPERSEDED = (
+        "superseded"  # the rules say something else of its call now: another hold stands for it
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What one rule asks of the answer to a hold; `proxy/approval.py` says when it is met."""
+
+    rule: str
+    by: tuple[str, ...] = ()  # groups, or people, one of which must answer; empty: whoever may
+    approvals: int = 1  # by how many different people
+    escalate_to: tuple[str, ...] = ()  # who may answer, too, when nobody has for a while
+    escalate_after_ms: int | None = None
+    wait_ms: int | None = (
+        None  # how long the client's connection is kept, instead of the run's time
+    )
+    any_session: bool = False  # the agent may make the call in a new session
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One person's yes to a hold."""
+
+    by: str
+    at_ms: int
+    groups: tuple[str, ...] = ()  # that they were in when they said it
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +338,11 @@ class Hold:
     decided_by: str | None = None
     reason: str | None = None  # the human's words
     namespace: str | None = None  # the call's: a tool of this name on another server is another
+    human: str | None = None  # for whom the agent works, where that is known
+    asks: tuple[Ask, ...] = ()  # what the rules that hold it ask of an answer
+    consents: tuple[Consent, ...] = ()  # so far; the last one that was needed approves it
+    asked: Json = None  # what was looked up of the session's past, as in its decision record
+    superseded_by: str | None = None  # the id of the hold that stands for its call now
 
 
 class GrantKind(StrEnum):
