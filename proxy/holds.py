@@ -3,11 +3,13 @@
 What belongs here: which event leads from which state to which, and who may still say yes when.
 Storage and waking are elsewhere; `now_ms` comes in.
 
-A hold starts pending. A human approves or denies it, its time runs out (which denies), or the
-client goes away while it waits (which abandons it: nobody is there to receive the call, and the
-client's retry makes a new hold). A call that has waited longer than the connection may be kept is
-told so and the hold *stays pending*: that is no transition. An approval has its own expiry and is
-used once.
+A hold starts pending. Humans approve it (as many as the rules ask for, `proxy/approval.py`; until
+then each yes is a consent and the hold stays pending) or one denies it, its time runs out (which
+denies), or its client goes away and does not come back (which abandons it: nobody is there to
+receive the call). Where the rules have changed so that something speaks against the call that no
+human was told, another hold takes its place (superseded). A call that has waited longer than the
+connection may be kept is told so and the hold *stays pending*: that is no transition. An approval
+has its own expiry and is used once.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ class HoldEvent(StrEnum):
     DENY = "deny"
     EXPIRE = "expire"
     ABANDON = "abandon"
+    SUPERSEDE = "supersede"
     USE = "use"
 
 
@@ -35,6 +38,8 @@ TRANSITIONS: dict[tuple[HoldState, HoldEvent], HoldState] = {
     (HoldState.PENDING, HoldEvent.DENY): HoldState.DENIED,
     (HoldState.PENDING, HoldEvent.EXPIRE): HoldState.EXPIRED,
     (HoldState.PENDING, HoldEvent.ABANDON): HoldState.ABANDONED,
+    (HoldState.PENDING, HoldEvent.SUPERSEDE): HoldState.SUPERSEDED,
+    (HoldState.APPROVED, HoldEvent.SUPERSEDE): HoldState.SUPERSEDED,
     (HoldState.APPROVED, HoldEvent.USE): HoldState.USED,
     (HoldState.APPROVED, HoldEvent.DENY): HoldState.DENIED,  # a human takes the yes back
     (HoldState.APPROVED, HoldEvent.EXPIRE): HoldState.EXPIRED,
@@ -79,7 +84,7 @@ def transition(
         if not by:
             raise HoldError(f"hold {hold.id}: an answer needs the name of who gave it")
         hold = replace(hold, decided_at_ms=now_ms, decided_by=by, reason=reason or hold.reason)
-    elif event is HoldEvent.ABANDON:
+    elif event in (HoldEvent.ABANDON, HoldEvent.SUPERSEDE):
         hold = replace(hold, decided_at_ms=now_ms)
     if event is HoldEvent.APPROVE:
         if expires_at_ms is None or expires_at_ms <= now_ms:

@@ -52,6 +52,7 @@ class Claims:
     query_keys: tuple[str, ...] = ()  # API keys in the query (Gemini's `?key=`)
     peer: str = "unknown"  # the client's address, without the port
     credential: tuple[str, str] | None = None  # (session, agent) of a verified credential
+    human: str | None = None  # who started the run, as its credential says
     hints: Mapping[str, str] = field(default_factory=dict)  # from the body (ParsedRequest.hints)
     linked_session: str | None = None  # where a previous_response_id was given out
     opening: str = ""  # how the conversation opens
@@ -70,6 +71,7 @@ def identify(claims: Claims) -> Identity:
         agent=agent,
         session_trust=session_trust,
         agent_trust=agent_trust,
+        human=claims.human if claims.credential is not None else None,
         parent=parent,
     )
 

@@ -59,6 +59,7 @@ class Settings:
     hold_wait_s: float = 50.0  # how long a connection is kept waiting for a human
     hold_expiry_s: float = 3600.0  # how long a hold may be answered; past it, denied
     approval_expiry_s: float = 900.0  # how long an approval waits for the call to be made again
+    abandon_after_s: float = 30.0  # how long a client that went away may take to come back
     settle_after_s: float = 900.0  # a reservation with no result is committed after this
     keepalive_s: float = 5.0
     websocket: str = "gate"  # "http": models' sockets are sent back to HTTP with 426

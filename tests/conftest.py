@@ -77,7 +77,10 @@ class Bench:
         self.now_ms = START_MS
         self.settings = replace(
             Settings(
-                state=folder / "state.sqlite", log=folder / "log.jsonl", admin=folder / "a.sock"
+                state=folder / "state.sqlite",
+                log=folder / "log.jsonl",
+                admin=folder / "a.sock",
+                abandon_after_s=0.0,
             ),
             **settings,
         )

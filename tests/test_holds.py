@@ -35,6 +35,8 @@ LEADS_TO = {
     ("pending", "deny"): "denied",
     ("pending", "expire"): "expired",
     ("pending", "abandon"): "abandoned",
+    ("pending", "supersede"): "superseded",
+    ("approved", "supersede"): "superseded",
     ("approved", "use"): "used",
     ("approved", "deny"): "denied",
     ("approved", "expire"): "expired",
@@ -58,7 +60,13 @@ def test_every_state_with_every_event(state: HoldState, event: HoldEvent) -> Non
 
 def test_the_table_has_no_more_than_that() -> None:
     assert {(s.value, e.value): n.value for (s, e), n in TRANSITIONS.items()} == LEADS_TO
-    assert {HoldState.USED, HoldState.DENIED, HoldState.EXPIRED, HoldState.ABANDONED} == ENDED
+    assert {state.value for state in ENDED} == {
+        "used",
+        "denied",
+        "expired",
+        "abandoned",
+        "superseded",
+    }
 
 
 def test_an_approval_has_its_own_expiry_and_names_who() -> None:

@@ -16,8 +16,8 @@ from proxy.canonical import sha256_hex
 from proxy.pipeline.core import Pipeline
 from proxy.policy.routes import normal_host
 
-type Run = tuple[str, str]
-"""(session, agent)."""
+type Run = tuple[str, str, str | None]
+"""(session, agent, human)."""
 
 
 class Credentials:
@@ -49,7 +49,11 @@ class Credentials:
             credential = await self._pipeline.credential(digest)
             if credential is None:
                 return None
-            run = self._known[digest] = (credential.session, credential.agent)
+            run = self._known[digest] = (
+                credential.session,
+                credential.agent,
+                credential.human,
+            )
         return run
 
 

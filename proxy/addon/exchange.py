@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import assert_never
 
-from proxy.addon.clients import ClientProfile
 from proxy.errors import CheckreinError, WireError
 from proxy.model import Call, Hold, HoldState, Identity, Trust, Verdict
+from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
@@ -264,10 +264,12 @@ class Exchange:
             name = f"{name}#{nth}"
         decision = await self._pipeline.decide(call, self.identity, name)
         hold = decision.hold
-        if decision.verdict is Verdict.HOLD and hold is not None and self._wait_s > 0:
-            until_s = asyncio.get_running_loop().time() + self._wait_s
-            self._waiting[key] = _Waiting(decision, hold, name, until_s)
-            return
+        if decision.verdict is Verdict.HOLD and hold is not None:
+            wait_s = self._profile.wait_s_for(hold, self._pipeline.settings)
+            if wait_s > 0:
+                until_s = asyncio.get_running_loop().time() + wait_s
+                self._waiting[key] = _Waiting(decision, hold, name, until_s)
+                return
         await self._rule(key, decision)
 
     async def _rule(self, key: int, decision: Decision) -> None:
@@ -288,7 +290,8 @@ class Exchange:
         """Waits for one keep-alive interval at most; True when there is something to go on with."""
         now_s = asyncio.get_running_loop().time()
         nearest_s = min(w.until_s for w in self._waiting.values()) - now_s
-        timeout_s = max(0.0, min(nearest_s, self._profile.keepalive_s, self._keepalive_s))
+        keepalive_s = self._profile.keepalive_s_for(self._pipeline.settings)
+        timeout_s = max(0.0, min(nearest_s, keepalive_s))
         holds = {w.hold.id: w.hold for w in self._waiting.values()}
         answered = await self._pipeline.wait_for(holds, self.presence, timeout_s)
         if self.presence.gone:
@@ -303,11 +306,14 @@ class Exchange:
             hold = answered.get(waiting.hold.id)
             if hold is None and now_s < waiting.until_s:
                 continue
-            moved = True
-            del self._waiting[key]
             decision = waiting.decision
             if hold is not None:
                 decision = await self._pipeline.decide(decision.call, self.identity, waiting.key)
+            if now_s < waiting.until_s and (other := decision.pending) is not None:
+                waiting.hold, waiting.decision = other, decision  # it stands for the call now
+                continue
+            moved = True
+            del self._waiting[key]
             await self._rule(key, decision)
             await self._handle_all(out)  # what the next ruling says stands behind this
         return moved
@@ -317,11 +323,3 @@ class Exchange:
         if self.gate is None:
             raise WireError("an answer's body came before its head")
         return self.gate
-
-    @property
-    def _wait_s(self) -> float:
-        return min(self._pipeline.settings.hold_wait_s, self._profile.longest_wait_s)
-
-    @property
-    def _keepalive_s(self) -> float:
-        return self._pipeline.settings.keepalive_s

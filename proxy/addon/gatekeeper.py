@@ -17,7 +17,6 @@ import secrets
 
 from mitmproxy import http
 
-from proxy.addon.clients import profile_of
 from proxy.addon.closed import PROTOCOL, closes, kills
 from proxy.addon.credentials import is_own_address
 from proxy.addon.exchange import Exchange
@@ -35,6 +34,7 @@ from proxy.addon.tool_request import OVERRIDES, ToolRequest
 from proxy.addon.tunnels import Tunnels
 from proxy.addon.unparsed import Unparsed, names_of
 from proxy.errors import CheckreinError, WireError
+from proxy.pipeline.clients import ClientProfile, profile_of
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.outlay import Asked
@@ -200,7 +200,7 @@ class Gatekeeper:
             identity,
             parsed,
             ref="cr_" + secrets.token_hex(16),
-            profile=profile_of(flow.request.headers.get("user-agent", "")),
+            profile=self._profile(flow),
         )
         if parsed is not None:
             await self._pipeline.observe(identity, parsed)
@@ -225,9 +225,7 @@ class Gatekeeper:
         asked = Asked(
             exchange.identity, parsed, body, flow.request.host, path.lower(), exchange.ref
         )
-        profile = profile_of(flow.request.headers.get("user-agent", ""))
-        wait_s = min(self._pipeline.settings.hold_wait_s, profile.longest_wait_s)
-        made = await self._spending.reserve(asked, exchange.presence, wait_s)
+        made = await self._spending.reserve(asked, exchange.presence, self._profile(flow))
         if exchange.presence.gone and isinstance(made, Decision):
             flow.kill()
         elif isinstance(made, Decision):
@@ -235,6 +233,10 @@ class Gatekeeper:
             flow.response = api_error(exchange.protocol, 403, refusal_text(made, None))
         elif made is not None:
             exchange.outlay = (self._spending, made)
+
+    def _profile(self, flow: http.HTTPFlow) -> ClientProfile:
+        user_agent = flow.request.headers.get("user-agent", "")
+        return profile_of(user_agent, self._pipeline.rules.waiting)
 
     async def _tool_request(
         self, flow: http.HTTPFlow, body: bytes, host: str, *, in_shadow: bool = False

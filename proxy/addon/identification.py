@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from mitmproxy import http
 
-from proxy.addon.credentials import Credentials
+from proxy.addon.credentials import Credentials, Run
 from proxy.identity import Claims, identify
 from proxy.model import Identity
 from proxy.pipeline.core import Pipeline
@@ -55,13 +55,15 @@ class Identification:
         linked = None
         for name in names:
             linked = linked or await self._pipeline.linked_session("response:" + name)
+        run: Run | None = flow.metadata.get(_CREDENTIAL)
         query = parse_qs(flow.request.path.partition("?")[2])
         identity = identify(
             Claims(
                 headers={k.lower(): v for k, v in flow.request.headers.items()},
                 query_keys=tuple(query.get("key", ())),
                 peer=peer,
-                credential=flow.metadata.get(_CREDENTIAL),
+                credential=None if run is None else run[:2],
+                human=None if run is None else run[2],
                 hints=hints,
                 linked_session=linked,
                 opening=parsed.opening if parsed is not None else "",

@@ -20,11 +20,11 @@ from collections.abc import Awaitable, Callable
 
 from mitmproxy import http
 
-from proxy.addon.clients import ClientProfile
 from proxy.addon.mcp_events import COMMENT, as_events, event
 from proxy.addon.mcp_waits import McpWaits
 from proxy.errors import CheckreinError, WireError
 from proxy.model import ToolResult
+from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.mcp import McpChannel, Turn
 from proxy.pipeline.texts import upstream_error_text
@@ -98,9 +98,9 @@ class McpExchange:
             WireError: the body has no single reading.
         """
         self.turn = turn = await self.channel.from_client(raw)
-        if turn.waiting and takes_stream and turn.has_progress and self._waits.longest_s > 0:
+        if turn.waiting and takes_stream and turn.has_progress and self._waits.longest_s(turn) > 0:
             self.early = True
-            self._held = (turn, None, self._waits.until_s())
+            self._held = (turn, None, self._waits.until_s(turn))
             return
         await self._waits.out(self.channel, turn)
 
@@ -297,7 +297,7 @@ class McpExchange:
                 return
             self._note_answered(turn)
             if turn.waiting:
-                self._held = (turn, frame, self._waits.until_s())
+                self._held = (turn, frame, self._waits.until_s(turn))
                 return
             out += self._judged(turn, frame)
             await self._tell_server(turn)

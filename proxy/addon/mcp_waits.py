@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from proxy.addon.clients import ClientProfile
+from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.mcp import McpChannel, Turn
 from proxy.pipeline.waiting import Presence
 from proxy.settings import Settings
@@ -27,24 +27,25 @@ class McpWaits:
         self._profile = profile
         self._presence = presence
 
-    @property
-    def longest_s(self) -> float:
-        return min(self._settings.hold_wait_s, self._profile.longest_wait_s)
+    def longest_s(self, turn: Turn) -> float:
+        """How long this turn may wait: as long as the hold that may wait the least."""
+        waits = [self._profile.wait_s_for(w.hold, self._settings) for w in turn.waiting]
+        return min(waits, default=0.0)
 
     @property
     def keepalive_s(self) -> float:
-        return min(self._profile.keepalive_s, self._settings.keepalive_s)
+        return self._profile.keepalive_s_for(self._settings)
 
-    def until_s(self) -> float:
+    def until_s(self, turn: Turn) -> float:
         """When a wait that begins now is over, by the loop's clock."""
-        return asyncio.get_running_loop().time() + self.longest_s
+        return asyncio.get_running_loop().time() + self.longest_s(turn)
 
     async def out(self, channel: McpChannel, turn: Turn, listener: Listener | None = None) -> None:
         """Waits to the end; afterwards nothing of the turn waits any more.
 
         `listener`: where the client reads its answer, if not in this exchange's own response.
         """
-        until_s = self.until_s()
+        until_s = self.until_s(turn)
         while turn.waiting and not self._is_gone(listener):
             if until_s <= asyncio.get_running_loop().time():
                 break

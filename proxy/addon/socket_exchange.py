@@ -19,6 +19,7 @@ from typing import Any
 
 from proxy.errors import CheckreinError, WireError
 from proxy.model import Call, Hold, HoldState, Identity, Trust, Verdict
+from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
@@ -109,7 +110,7 @@ class SocketExchange:
         identity: Identity,
         identify: Identify,
         *,
-        wait_s: float,
+        profile: ClientProfile,
         spawn: Spawn,
         wake: Callable[[], None],
     ) -> None:
@@ -118,7 +119,7 @@ class SocketExchange:
         self._gate = gate
         self._identity = identity
         self._identify = identify
-        self._wait_s = wait_s
+        self._profile = profile
         self._spawn = spawn
         self._wake = wake
         self._lanes: dict[str, Identity] = {}
@@ -228,7 +229,7 @@ class SocketExchange:
     async def _reserve(self, event: Asked, identity: Identity) -> bool:
         """Reserves what a request will cost; False: it was answered with the budget that stops it."""
         spent = self._spent(identity, event.request, event.data)
-        made = await self._spending.reserve(spent, self._presence, self._wait_s)
+        made = await self._spending.reserve(spent, self._presence, self._profile)
         if isinstance(made, Decision):
             text = refusal_text(made, None)
             self._send([ToClient(self._gate.refused(text, event.lane))])
@@ -253,7 +254,7 @@ class SocketExchange:
         )
         read = last.input_tokens if last is not None else 0
         spent = self._spent(self._who(""), request, b"", read)
-        made = await self._spending.reserve(spent, self._presence, self._wait_s)
+        made = await self._spending.reserve(spent, self._presence, self._profile)
         if isinstance(made, Decision):
             self.outbox.append(Out(True, self._gate.refused(refusal_text(made, None), "")))
             self._close(POLICY, "a budget ends this session")
@@ -361,10 +362,12 @@ class SocketExchange:
             name = f"{name}#{nth}"
         decision = await self._pipeline.decide(call, identity, name)
         hold = decision.hold
-        if decision.verdict is Verdict.HOLD and hold is not None and self._wait_s > 0:
-            until_s = asyncio.get_running_loop().time() + self._wait_s
-            self._waiting[key] = _Waiting(decision, hold, name, lane, until_s)
-            return
+        if decision.verdict is Verdict.HOLD and hold is not None:
+            wait_s = self._profile.wait_s_for(hold, self._pipeline.settings)
+            if wait_s > 0:
+                until_s = asyncio.get_running_loop().time() + wait_s
+                self._waiting[key] = _Waiting(decision, hold, name, lane, until_s)
+                return
         await self._rule(key, decision)
 
     async def _rule(self, key: int, decision: Decision) -> None:
@@ -390,7 +393,8 @@ class SocketExchange:
         """Waits for an answer, for more messages, or until a wait's end."""
         now_s = asyncio.get_running_loop().time()
         nearest_s = min(w.until_s for w in self._waiting.values()) - now_s
-        timeout_s = max(0.0, min(nearest_s, self._pipeline.settings.keepalive_s))
+        keepalive_s = self._profile.keepalive_s_for(self._pipeline.settings)
+        timeout_s = max(0.0, min(nearest_s, keepalive_s))
         holds = {w.hold.id: w.hold for w in self._waiting.values()}
         answered = await self._pipeline.wait_for(holds, self._presence, timeout_s)
         if self._presence.gone:
@@ -405,11 +409,14 @@ class SocketExchange:
             hold = answered.get(waiting.hold.id)
             if hold is None and now_s < waiting.until_s:
                 continue
-            del self._waiting[key]
             decision = waiting.decision
             if hold is not None:
                 who = self._who(waiting.lane)
                 decision = await self._pipeline.decide(decision.call, who, waiting.name)
+            if now_s < waiting.until_s and (other := decision.pending) is not None:
+                waiting.hold, waiting.decision = other, decision  # it stands for the call now
+                continue
+            del self._waiting[key]
             await self._rule(key, decision)
             await self._handle_all()  # the next call's messages stand behind these
 

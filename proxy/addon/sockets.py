@@ -18,12 +18,12 @@ from typing import Any
 from mitmproxy import ctx, http
 from mitmproxy.utils import asyncio_utils
 
-from proxy.addon.clients import profile_of
 from proxy.addon.identification import Identification
 from proxy.addon.refusals import api_error
 from proxy.addon.socket_exchange import PlainSocket, SocketExchange
 from proxy.addon.socket_layer import SOCKET, SocketWake, install
 from proxy.model import Identity
+from proxy.pipeline.clients import profile_of
 from proxy.pipeline.core import Pipeline
 from proxy.wire import detect
 from proxy.wire.codec import ParsedRequest, WireProtocol
@@ -117,13 +117,13 @@ class Sockets:
         async def identify(parsed: ParsedRequest | None) -> Identity:
             return await self._who.identify(flow, parsed)
 
-        profile = profile_of(flow.request.headers.get("user-agent", ""))
+        user_agent = flow.request.headers.get("user-agent", "")
         return SocketExchange(
             self._pipeline,
             gate,
             identity,
             identify,
-            wait_s=min(self._pipeline.settings.hold_wait_s, profile.longest_wait_s),
+            profile=profile_of(user_agent, self._pipeline.rules.waiting),
             spawn=spawn,
             wake=lambda: _wake(flow),
         )

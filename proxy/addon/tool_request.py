@@ -7,17 +7,17 @@ the wait ends in good time with a problem document that says *pending*.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 
 from mitmproxy import http
 
-from proxy.addon.clients import profile_of
 from proxy.addon.refusals import problem, refused_call
 from proxy.addon.tool_body import content_type_of, names_method_field, read_body, read_form
 from proxy.canonical import digest
 from proxy.errors import UnjudgeableArguments
 from proxy.model import Call, HttpCall, Identity, Json, Side, ToolResult, Verdict
+from proxy.pipeline.asking import until_answered
+from proxy.pipeline.clients import profile_of
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.judge import call_key
 from proxy.pipeline.waiting import Presence
@@ -71,26 +71,18 @@ class ToolRequest:
             return  # a GraphQL document that asks for nothing the rules name
         self._key = call_key(self._identity, call, secrets.token_hex(16))
         decision = await self._pipeline.decide(call, self._identity, self._key, http_call)
-        hold = decision.hold
-        if decision.verdict is Verdict.HOLD and hold is not None:
-            until_s = asyncio.get_running_loop().time() + self._wait_s()
-            ended = None
-            while ended is None and not self.presence.gone:
-                left_s = until_s - asyncio.get_running_loop().time()
-                if left_s <= 0:
-                    break
-                answered = await self._pipeline.wait_for(
-                    {hold.id: hold}, self.presence, min(left_s, 5.0)
-                )
-                ended = answered.get(hold.id)
-            if self.presence.gone:
-                await self._pipeline.abandon(hold.id)
-                self._flow.kill()
-                return
-            if ended is not None:
-                decision = await self._pipeline.decide(call, self._identity, self._key, http_call)
-            else:
-                await self._pipeline.desk.parked(hold)
+        user_agent = self._flow.request.headers.get("user-agent", "")
+        answered = await until_answered(
+            self._pipeline,
+            decision,
+            profile_of(user_agent, self._pipeline.rules.waiting),
+            self.presence,
+            lambda: self._pipeline.decide(call, self._identity, self._key, http_call),
+        )
+        if answered is None:
+            self._flow.kill()
+            return
+        decision = answered
         if decision.verdict is not Verdict.ALLOW:
             self._flow.response = refused_call(decision)
             self._key = ""
@@ -140,7 +132,3 @@ class ToolRequest:
             kind="http",
         )
         return http_call, call
-
-    def _wait_s(self) -> float:
-        profile = profile_of(self._flow.request.headers.get("user-agent", ""))
-        return min(self._pipeline.settings.hold_wait_s, profile.longest_wait_s)

@@ -14,19 +14,19 @@ verdict. Unparsed are, if no codec claims them:
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
-from proxy.addon.clients import profile_of
 from proxy.addon.refusals import api_error, refused_call
 from proxy.addon.tool_request import OVERRIDES
 from proxy.canonical import digest, sha256_hex
 from proxy.errors import WireError
 from proxy.model import Call, Identity, Json, Side, Verdict
+from proxy.pipeline.asking import until_answered
+from proxy.pipeline.clients import profile_of
 from proxy.pipeline.judge import call_key
 from proxy.pipeline.texts import refusal_text
 from proxy.pipeline.waiting import Presence
@@ -91,26 +91,19 @@ class Unparsed:
         call = self._call(flow, body, why)
         key = call_key(identity, call, secrets.token_hex(16))
         decision = await self._pipeline.decide(call, identity, key)
-        hold = decision.hold
-        if decision.verdict is Verdict.HOLD and hold is not None:
-            profile = profile_of(flow.request.headers.get("user-agent", ""))
-            wait_s = min(self._pipeline.settings.hold_wait_s, profile.longest_wait_s)
-            until_s = asyncio.get_running_loop().time() + wait_s
-            ended = None
-            while ended is None and flow.client_conn.connected:
-                left_s = until_s - asyncio.get_running_loop().time()
-                if left_s <= 0:
-                    break
-                waited = await self._pipeline.wait_for({hold.id: hold}, presence, min(left_s, 1.0))
-                ended = waited.get(hold.id)
-            if ended is not None:
-                decision = await self._pipeline.decide(call, identity, key)
-            elif not flow.client_conn.connected:
-                await self._pipeline.abandon(hold.id)
-                flow.kill()
-                return False
-            else:
-                await self._pipeline.desk.parked(hold)
+        user_agent = flow.request.headers.get("user-agent", "")
+        answered = await until_answered(
+            self._pipeline,
+            decision,
+            profile_of(user_agent, self._pipeline.rules.waiting),
+            presence,
+            lambda: self._pipeline.decide(call, identity, key),
+            lambda: flow.client_conn.connected,
+        )
+        if answered is None:
+            flow.kill()
+            return False
+        decision = answered
         if decision.verdict is Verdict.ALLOW:
             return True
         protocol = self._errors_of(flow)

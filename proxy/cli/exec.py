@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from proxy.cli.admin import AdminClient
+from proxy.cli.admin import AdminClient, whoami
 from proxy.cli.options import RulePath, admin_option
 from proxy.errors import ConfigurationError
 from proxy.settings import admin_socket_path
@@ -39,6 +39,7 @@ _CA = (
 @click.command("exec", context_settings={"ignore_unknown_options": True})
 @click.option("--session", help="The session's name (default: a new one).")
 @click.option("--agent", default=None, help="The agent's name (default: the command's).")
+@click.option("--human", help="For whom it works; by default who runs this command.")
 @click.option("--rules", type=RulePath(), multiple=True)
 @admin_option
 @click.argument("argv", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND…")
@@ -46,6 +47,7 @@ def command(
     *,
     session: str | None,
     agent: str | None,
+    human: str | None,
     rules: tuple[Path, ...],
     admin: Path | None,
     argv: tuple[str, ...],
@@ -62,7 +64,12 @@ def command(
             client = stack.enter_context(_own_proxy(rules, admin))
         status = client.get("/v1/status")
         run = client.post(
-            "/v1/credentials", {"session": session, "agent": agent or Path(argv[0]).name}
+            "/v1/credentials",
+            {
+                "session": session,
+                "agent": agent or Path(argv[0]).name,
+                "human": human or whoami(),
+            },
         )
         bundle = stack.enter_context(_ca_bundle(Path(status["ca"])))
         environment = agent_environment(

@@ -16,7 +16,7 @@ from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
 from proxy.cli.options import Duration, admin_option
 from proxy.errors import ConfigurationError
 
-_STATES = ["pending", "approved", "used", "denied", "expired", "abandoned"]
+_STATES = ["pending", "approved", "used", "denied", "expired", "abandoned", "superseded"]
 
 
 @click.group("holds")
@@ -88,6 +88,11 @@ def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
         amount = "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
         what = f"{effect['kind']}{amount} on {effect['target']} ({effect['reversibility']})"
         click.echo(plain(f"effect  {what}"))
+    for ask in hold["asks"]:
+        who = " or ".join(ask["by"]) or "anybody who may answer"
+        click.echo(plain(f"asks    {ask['rule']}: {ask['approvals']} of {who}"))
+    for consent in hold["consents"]:
+        click.echo(plain(f"yes     {consent['by']} at {consent['at']}"))
     click.echo(plain(f"rules   {hold['rules']}"))
     click.echo("so far:")
     for entry in hold["timeline"]:
@@ -161,11 +166,15 @@ def approve(
 @click.argument("hold_id", metavar="ID")
 @click.option("--reason", help="The agent reads it.")
 @click.option("--by", default=whoami, help="Who answers.")
+@click.option("--freeze", is_flag=True, help="Stop the whole session with it.")
 @click.option("--json", "as_json", is_flag=True)
 @admin_option
-def deny(*, hold_id: str, reason: str | None, by: str, as_json: bool, admin: Path | None) -> None:
+def deny(
+    *, hold_id: str, reason: str | None, by: str, freeze: bool, as_json: bool, admin: Path | None
+) -> None:
     """Refuse the held call; the agent is told why."""
-    _answer(admin, hold_id, "deny", {"by": by, "reason": reason}, as_json)
+    body = {"by": by, "reason": reason, "freeze": freeze}
+    _answer(admin, hold_id, "deny", body, as_json)
 
 
 def _answer(
@@ -175,7 +184,11 @@ def _answer(
     if as_json:
         echo_json(hold)
     else:
-        click.echo(f"hold {hold['id']}: {hold['state']} by {hold['decided_by']} — {_call(hold)}")
+        by = hold["decided_by"] or hold["consents"][-1]["by"]
+        click.echo(plain(f"hold {hold['id']}: {hold['state']} by {by} — {_call(hold)}"))
+        if hold["state"] == "pending":
+            yes, needed = len(hold["consents"]), hold["approvals_needed"]
+            click.echo(f"{yes} of {needed} people have said yes; it waits for the rest")
         if hold.get("grant"):
             grant = hold["grant"]
             click.echo(

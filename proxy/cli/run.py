@@ -41,6 +41,13 @@ from proxy.settings import Settings, admin_socket_path, default_state_path
 @click.option("--hold-wait", type=Duration(), default="50s", show_default=True)
 @click.option("--hold-expiry", type=Duration(), default="1h", show_default=True)
 @click.option("--approval-expiry", type=Duration(), default="15m", show_default=True)
+@click.option(
+    "--abandon-after",
+    type=Duration(),
+    default="30s",
+    show_default=True,
+    help="How long a client that went away may take to come back to its held call.",
+)
 @click.option("--settle-after", type=Duration(), default="15m", show_default=True)
 @click.option("--keepalive", type=Duration(), default="5s", show_default=True)
 @click.option(
@@ -76,6 +83,7 @@ def command(
     hold_wait: float,
     hold_expiry: float,
     approval_expiry: float,
+    abandon_after: float,
     settle_after: float,
     keepalive: float,
     websocket: str,
@@ -109,6 +117,7 @@ def command(
         hold_wait_s=hold_wait,
         hold_expiry_s=hold_expiry,
         approval_expiry_s=approval_expiry,
+        abandon_after_s=abandon_after,
         settle_after_s=settle_after,
         keepalive_s=keepalive,
         websocket=websocket,

@@ -69,6 +69,7 @@ def application(
             request.path_params["id"],
             by=_text(body, "by") or "operator",
             reason=_text(body, "reason"),
+            freeze=body.get("freeze") is True,
         )
         return JSONResponse(hold_view(hold))
 
@@ -97,7 +98,8 @@ def application(
         body = await _body(request)
         session = _text(body, "session") or "run-" + secrets.token_hex(6)
         agent = _text(body, "agent") or "agent"
-        for name, value in (("session", session), ("agent", agent)):
+        human = _text(body, "human")
+        for name, value in (("session", session), ("agent", agent), ("human", human or "")):
             if not (value.isprintable() and len(value) <= 128):
                 raise ValueError(f"{name!r} must be at most 128 printable characters")
         token = secrets.token_urlsafe(32)
@@ -107,6 +109,7 @@ def application(
                 session=session,
                 agent=agent,
                 created_at_ms=pipeline.now_ms(),
+                human=human,
             )
         )
         return JSONResponse({"token": token, "session": session, "agent": agent})

@@ -42,13 +42,15 @@ def routes(pipeline: Pipeline) -> list[Route]:
         for name, value in (("server", asked.server), ("session", asked.session or "-")):
             if not (value and value.isprintable() and len(value) <= 128):
                 raise ValueError(f"{name!r} must be 1 to 128 printable characters")
-        credential = None
+        credential, human = None, None
         if asked.token is not None:
             found = await pipeline.credential(sha256_hex(asked.token.encode()))
             if found is None:
                 raise ValueError("'token': not a credential of this proxy")
-            credential = (found.session, found.agent)
-        identity = stdio_identity(asked.server, credential=credential, session=asked.session)
+            credential, human = (found.session, found.agent), found.human
+        identity = stdio_identity(
+            asked.server, credential=credential, session=asked.session, human=human
+        )
         name = secrets.token_hex(16)
         await pipeline.see_session(identity, f"stdio {asked.server}")
         open_now[name] = Conversation(pipeline, McpChannel(pipeline, identity, asked.server))

@@ -21,6 +21,7 @@ import anyio
 from proxy.errors import WireError
 from proxy.inbox.mcp_steps import From, Step, To, closed
 from proxy.model import Identity, Trust
+from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.mcp import McpChannel, Turn
 from proxy.pipeline.waiting import Presence
@@ -29,6 +30,7 @@ LONGEST_WAIT_S = 50.0
 """The TypeScript SDK gives a request 60 s, and progress does not make it longer."""
 
 
+_CLIENT = ClientProfile("mcp-stdio", 10.0, LONGEST_WAIT_S)
 _SILENCE_S = 10.0  # the bridge takes a longer one for the end of the proxy
 
 
@@ -81,7 +83,8 @@ class Conversation:
 
     async def _wait(self, turn: Turn) -> AsyncGenerator[Step]:
         loop, settings = asyncio.get_running_loop(), self._pipeline.settings
-        until_s = loop.time() + min(settings.hold_wait_s, LONGEST_WAIT_S)
+        waits = [_CLIENT.wait_s_for(waiting.hold, settings) for waiting in turn.waiting]
+        until_s = loop.time() + min(waits, default=0.0)
         presence = Presence()
         while turn.waiting and (left_s := until_s - loop.time()) > 0:
             yield Step(To.NOBODY)
@@ -94,7 +97,11 @@ class Conversation:
 
 
 def stdio_identity(
-    server: str, *, credential: tuple[str, str] | None = None, session: str | None = None
+    server: str,
+    *,
+    credential: tuple[str, str] | None = None,
+    session: str | None = None,
+    human: str | None = None,
 ) -> Identity:
     """Returns who is behind a wrapper.
 
@@ -102,7 +109,7 @@ def stdio_identity(
     after the server by whoever configured it, and that agent has one session unless one is named.
     """
     if credential is not None:
-        return Identity(credential[0], credential[1], Trust.CREDENTIAL, Trust.CREDENTIAL)
+        return Identity(*credential, Trust.CREDENTIAL, Trust.CREDENTIAL, human=human)
     agent = "mcp:" + server
     if session is not None:
         return Identity(session, agent, Trust.CLAIMED, Trust.LISTENER)

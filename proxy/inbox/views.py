@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from proxy.approval import needed
 from proxy.canonical import json_number
 from proxy.ledger.store import SessionSummary
-from proxy.model import Entry, Grant, Hold, Json
+from proxy.model import Ask, Entry, Grant, Hold, Json
 from proxy.pipeline.records import budget_record, effect_record, reason_record
 
 type View = dict[str, Any]
@@ -21,6 +22,7 @@ def hold_view(hold: Hold) -> View:
         "state": hold.state.value,
         "session": hold.session,
         "agent": hold.agent,
+        "human": hold.human,
         "call": {
             "id": hold.call_id,
             "name": hold.name,
@@ -39,6 +41,23 @@ def hold_view(hold: Hold) -> View:
         "decided_at": when(hold.decided_at_ms),
         "decided_by": hold.decided_by,
         "reason": hold.reason,
+        "asks": [ask_view(ask, hold) for ask in hold.asks],
+        "consents": [{"by": c.by, "at": when(c.at_ms), "reason": c.reason} for c in hold.consents],
+        "approvals_needed": needed(hold),
+        "superseded_by": hold.superseded_by,
+    }
+
+
+def ask_view(ask: Ask, hold: Hold) -> View:
+    """What one rule asks of the answer; `escalates_at` is when `escalate_to` may answer, too."""
+    after_ms = ask.escalate_after_ms
+    return {
+        "rule": ask.rule,
+        "by": list(ask.by),
+        "approvals": ask.approvals,
+        "escalate_to": list(ask.escalate_to),
+        "escalates_at": None if after_ms is None else when(hold.created_at_ms + after_ms),
+        "any_session": ask.any_session,
     }
 
 

@@ -115,7 +115,15 @@ _STEP_3 = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_STEP_1, _STEP_2, _STEP_3, GRANTS_DDL)
+_STEP_5 = (
+    "ALTER TABLE holds ADD COLUMN agent TEXT",
+    "UPDATE holds SET agent = json_extract(CAST(document AS TEXT), '$.agent')",
+    """CREATE INDEX holds_of_agent ON holds (agent, args_sha256)
+        WHERE state IN ('pending', 'approved')""",
+    "ALTER TABLE credentials ADD COLUMN human TEXT",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_STEP_1, _STEP_2, _STEP_3, GRANTS_DDL, _STEP_5)
 VERSION = len(STEPS)
 
 

@@ -86,12 +86,13 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
     # --- holds -------------------------------------------------------------------------------
     def add_hold(self, hold: Hold) -> None:
         self._db.run(
-            "INSERT INTO holds (id, state, session, name, args_sha256, expires_at_ms, document,"
-            " arguments) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO holds (id, state, session, agent, name, args_sha256, expires_at_ms,"
+            " document, arguments) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 hold.id,
                 hold.state.value,
                 hold.session,
+                hold.agent,
                 hold_name(hold.name, hold.namespace),
                 hold.args_sha256,
                 hold.expires_at_ms,
@@ -131,6 +132,21 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
             " AND state IN ('pending', 'approved') ORDER BY state = 'approved' DESC, seq DESC"
             " LIMIT 1",
             (session, args_sha256, hold_name(name, namespace), now_ms),
+        )
+
+    def open_holds_of_agent(
+        self,
+        *,
+        agent: str,
+        name: str,
+        args_sha256: str,
+        now_ms: int,
+        namespace: str | None = None,
+    ) -> tuple[Hold, ...]:
+        return self._holds(
+            "WHERE agent = ? AND args_sha256 = ? AND name = ? AND expires_at_ms > ?"
+            " AND state IN ('pending', 'approved') ORDER BY state = 'approved' DESC, seq DESC",
+            (agent, args_sha256, hold_name(name, namespace), now_ms),
         )
 
     def due_holds(self, now_ms: int) -> tuple[Hold, ...]:
@@ -245,19 +261,21 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
 
     def add_credential(self, credential: Credential) -> None:
         self._db.run(
-            "INSERT INTO credentials VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO credentials VALUES (?, ?, ?, ?, ?, ?)",
             (
                 credential.token_sha256,
                 credential.session,
                 credential.agent,
                 credential.created_at_ms,
                 credential.expires_at_ms,
+                credential.human,
             ),
         )
 
     def credential(self, token_sha256: str, now_ms: int) -> Credential | None:
         for row in self._db.rows(
-            "SELECT token_sha256, session, agent, created_at_ms, expires_at_ms FROM credentials"
+            "SELECT token_sha256, session, agent, created_at_ms, expires_at_ms, human"
+            " FROM credentials"
             " WHERE token_sha256 = ? AND (expires_at_ms IS NULL OR expires_at_ms > ?)",
             (token_sha256, now_ms),
         ):

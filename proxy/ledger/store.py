@@ -157,6 +157,7 @@ class Credential:
     agent: str
     created_at_ms: int
     expires_at_ms: int | None = None
+    human: str | None = None  # who started the run
 
 
 class Transaction(Protocol):
@@ -264,6 +265,17 @@ class Transaction(Protocol):
         namespace: str | None = None,
     ) -> Hold | None:
         """The unexpired pending or approved hold of this very call; approved before pending."""
+
+    def open_holds_of_agent(
+        self,
+        *,
+        agent: str,
+        name: str,
+        args_sha256: str,
+        now_ms: int,
+        namespace: str | None = None,
+    ) -> tuple[Hold, ...]:
+        """The unexpired pending and approved holds of this call in any of an agent's sessions; approved first."""
 
     def due_holds(self, now_ms: int) -> tuple[Hold, ...]:
         """Pending and approved holds whose time has run out."""

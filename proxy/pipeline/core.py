@@ -82,8 +82,8 @@ class Pipeline:
         self.memory = RefusalMemory(writer, now_ms)
         self.definitions = Definitions(now_ms)
         self.conversations = Conversations(self, writer, now_ms, self.definitions)
-        self.signals = SignalDesk(self, writer, now_ms)
         self.desk = HoldDesk(writer, self.room, settings, self, now_ms)
+        self.signals = SignalDesk(self, writer, self.desk, now_ms)
         self.grants = GrantDesk(writer, self.desk, now_ms)
         self._sessions: OrderedDict[tuple[str, str], None] = OrderedDict()
 
@@ -151,6 +151,7 @@ class Pipeline:
             try:
                 await self.results.commit_due()
                 await self.desk.expire_due()
+                await self.desk.abandon_left()
             except CheckreinError as error:
                 logger.error("sweep: %s", error)
 
@@ -203,9 +204,16 @@ class Pipeline:
         """Commits what was reserved under a key with the real amounts by kind; None releases it."""
         await self.results.settle_amounts(key, amounts, why, fault)
 
-    async def abandon(self, hold_id: str) -> None:
-        """The client of a held call went away; not so when it is the proxy that goes."""
-        if not self.closing:
+    async def abandon(self, hold_id: str, *, for_good: bool = False) -> None:
+        """The client of a held call went away; not so when it is the proxy that goes.
+
+        `for_good`: it said so itself. Else it may come back: SDKs send a request again whose connection broke.
+        """
+        if self.closing:
+            return
+        if self.settings.abandon_after_s > 0 and not for_good:
+            self.desk.leave(hold_id)
+        else:
             await self.desk.abandon(hold_id)
 
     async def wait_for(

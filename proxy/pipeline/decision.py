@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.model import BudgetState, Call, Entry, Hold, Reason, Verdict
+from proxy.model import BudgetState, Call, Entry, Hold, HoldState, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +26,11 @@ class Decision:
     bound: Entry | None = None  # the model-side entry that already counts this very action
     grants: tuple[str, ...] = ()  # without which it would have been held
     drift: Entry | None = None  # the model-side entry that a tool-side call is a changed form of
+
+    @property
+    def pending(self) -> Hold | None:
+        """The hold that waits for a human, where the call does."""
+        hold = self.hold
+        if self.verdict is not Verdict.HOLD or hold is None or hold.state is not HoldState.PENDING:
+            return None
+        return hold

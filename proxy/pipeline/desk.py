@@ -1,9 +1,16 @@
-"""The human's side of holds: listed, shown, answered, expired; each step durable and logged."""
+"""The human's side of holds: listed, shown, answered, expired; each step durable and logged.
+
+How it works. A yes is a consent; the last one that the rules ask for approves the hold, in the same transaction. Who answers is an
+`Approver`; a plain name is the operator's. A client that goes away is not gone for good: its SDK sends the request again, and that
+joins the hold. So its hold is abandoned only when nobody has come back for a while (`Settings.abandon_after_s`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from proxy.approval import Approver, check_may_answer, is_enough, operator, with_consent
 from proxy.errors import HoldError
 from proxy.holds import HoldEvent, transition
 from proxy.ledger.store import Transaction
@@ -21,7 +28,13 @@ _PAST = {
     HoldEvent.EXPIRE: "expired",
     HoldEvent.ABANDON: "abandoned",
     HoldEvent.USE: "used",
+    HoldEvent.SUPERSEDE: "superseded",
 }
+_OPEN = (HoldState.PENDING, HoldState.APPROVED)
+_ALL = 1_000_000
+
+type Freeze = Callable[[Transaction, Emit, str, str, str | None], tuple[Hold, ...]]
+"""Freezes a session in a transaction: (tx, emit, session, by, reason); returns the holds that ended."""
 
 
 class HoldDesk:
@@ -40,6 +53,12 @@ class HoldDesk:
         self._room = room
         self._settings = settings
         self._now_ms = now_ms
+        self._left: dict[str, int] = {}  # holds whose client went away, and when that is for good
+        self.freeze: Freeze | None = None  # the signal desk's
+
+    def run_as(self, settings: Settings) -> None:
+        """Takes other settings, as a replay of a recorded run does."""
+        self._settings = settings
 
     async def list(self, states: Sequence[HoldState] = ()) -> tuple[Hold, ...]:
         return await self._writer.run(lambda tx, _emit: tx.holds(states))
@@ -52,19 +71,63 @@ class HoldDesk:
         """
         return await self._writer.run(lambda tx, _emit: _find(tx, hold_id))
 
-    async def approve(self, hold_id: str, by: str, reason: str | None = None) -> Hold:
-        """Lets the held call pass once, within the approval's time.
+    async def approve(self, hold_id: str, by: Approver | str, reason: str | None = None) -> Hold:
+        """Says yes to the held call: it passes once, within the approval's time.
 
-        A human has looked: that is a checkpoint for the session and the agent.
+        Where the rules ask for more people the hold stays pending, with this one's consent. A human
+        has looked: that is a checkpoint for the session and the agent.
+
+        Raises:
+            HoldError: it has ended, or this person may not answer it.
         """
-        lapses_ms = self._now_ms() + int(self._settings.approval_expiry_s * 1000)
-        return await self._step(hold_id, HoldEvent.APPROVE, by, reason, lapses_ms)
 
-    async def deny(self, hold_id: str, by: str, reason: str | None = None) -> Hold:
-        return await self._step(hold_id, HoldEvent.DENY, by, reason)
+        def step(tx: Transaction, emit: Emit) -> Hold:
+            return self.approve_in(tx, emit, self.find_in(tx, hold_id), by, reason)
+
+        hold = await self._writer.run(step)
+        self.wake(hold)
+        return hold
+
+    async def deny(
+        self, hold_id: str, by: Approver | str, reason: str | None = None, *, freeze: bool = False
+    ) -> Hold:
+        """Refuses the held call; the agent reads the reason. `freeze` stops its whole session, too.
+
+        Raises:
+            HoldError: it has ended, or this person may not answer it.
+        """
+        person = _person(by)
+
+        def step(tx: Transaction, emit: Emit) -> tuple[Hold, tuple[Hold, ...]]:
+            hold = self.find_in(tx, hold_id)
+            check_may_answer(person, hold, self._now_ms())
+            hold = self._moved(tx, emit, hold, HoldEvent.DENY, person.name, reason, None)
+            ended: tuple[Hold, ...] = ()
+            if freeze and self.freeze is not None:
+                ended = self.freeze(tx, emit, hold.session, person.name, reason)
+            return hold, ended
+
+        hold, ended = await self._writer.run(step)
+        self.wake(hold, *ended)
+        return hold
+
+    def leave(self, hold_id: str) -> None:
+        """Notes that a client that waited has gone; its hold is abandoned unless somebody comes back."""
+        self._left[hold_id] = self._now_ms() + int(self._settings.abandon_after_s * 1000)
+
+    async def abandon_left(self) -> int:
+        """Ends the holds whose clients have not come back; returns how many."""
+        now_ms = self._now_ms()
+        due = [hold_id for hold_id, at_ms in self._left.items() if at_ms <= now_ms]
+        count = 0
+        for hold_id in due:
+            del self._left[hold_id]
+            if not self._room.is_awaited(hold_id) and await self.abandon(hold_id) is not None:
+                count += 1
+        return count
 
     async def abandon(self, hold_id: str) -> Hold | None:
-        """Ends a hold whose client went away; None where it had ended already."""
+        """Ends a hold whose client is gone for good; None where it had ended already."""
         try:
             return await self._step(hold_id, HoldEvent.ABANDON, "client", "the client went away")
         except HoldError:
@@ -91,17 +154,9 @@ class HoldDesk:
             self._room.wake(hold_id)
         return len(ended)
 
-    async def _step(
-        self,
-        hold_id: str,
-        event: HoldEvent,
-        by: str,
-        reason: str | None,
-        expires_at_ms: int | None = None,
-    ) -> Hold:
+    async def _step(self, hold_id: str, event: HoldEvent, by: str, reason: str | None) -> Hold:
         def step(tx: Transaction, emit: Emit) -> Hold:
-            hold = self.find_in(tx, hold_id)
-            return self._moved(tx, emit, hold, event, by, reason, expires_at_ms)
+            return self._moved(tx, emit, self.find_in(tx, hold_id), event, by, reason, None)
 
         hold = await self._writer.run(step)
         self._room.wake(hold.id)
@@ -113,11 +168,38 @@ class HoldDesk:
         return _find(tx, hold_id)
 
     def approve_in(
-        self, tx: Transaction, emit: Emit, hold: Hold, by: str, reason: str | None
+        self, tx: Transaction, emit: Emit, hold: Hold, by: Approver | str, reason: str | None
     ) -> Hold:
-        """Approves a hold; `wake` it when the transaction has ended."""
-        lapses_ms = self._now_ms() + int(self._settings.approval_expiry_s * 1000)
-        return self._moved(tx, emit, hold, HoldEvent.APPROVE, by, reason, lapses_ms)
+        """Adds a yes to a hold, which approves it if it is the last; `wake` it when the transaction has ended."""
+        person, now_ms = _person(by), self._now_ms()
+        if hold.state is not HoldState.PENDING or now_ms >= hold.expires_at_ms:
+            # Says in which state it is, and who answered.
+            transition(
+                hold, HoldEvent.APPROVE, now_ms=now_ms, by=person.name, expires_at_ms=now_ms + 1
+            )
+        consents = with_consent(hold, person, reason, now_ms)
+        hold = replace(hold, consents=consents)
+        if not is_enough(hold, consents):
+            tx.put_hold(hold)
+            emit(hold_record(hold, "consented", by=person.name, reason=reason))
+            return hold
+        lapses_ms = now_ms + int(self._settings.approval_expiry_s * 1000)
+        return self._moved(tx, emit, hold, HoldEvent.APPROVE, person.name, reason, lapses_ms)
+
+    def end_in(
+        self,
+        tx: Transaction,
+        emit: Emit,
+        is_meant: Callable[[Hold], bool],
+        by: str,
+        reason: str | None,
+    ) -> tuple[Hold, ...]:
+        """Denies every open hold that is meant, those that are approved and not used too; `wake` them after."""
+        ended = []
+        for hold in tx.holds(_OPEN, limit=_ALL):
+            if is_meant(hold):
+                ended.append(self._moved(tx, emit, hold, HoldEvent.DENY, by, reason, None))
+        return tuple(ended)
 
     def wake(self, *holds: Hold) -> None:
         """Tells those who wait for holds that they have been answered."""
@@ -155,6 +237,10 @@ class HoldDesk:
             )
         reviewed(tx, tuple(scopes), self._now_ms())
         emit(checkpoint_record(hold, tuple(scopes), by))
+
+
+def _person(by: Approver | str) -> Approver:
+    return operator(by) if isinstance(by, str) else by
 
 
 def _find(tx: Transaction, hold_id: str) -> Hold:

@@ -13,6 +13,7 @@ from decimal import Decimal
 import uuid_utils
 
 from proxy import grants
+from proxy.approval import Approver, Right, check_may_answer, check_right, needed, operator
 from proxy.errors import HoldError
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
@@ -46,40 +47,58 @@ class GrantDesk:
         self._now_ms = now_ms
 
     async def give(
-        self, hold_id: str, asking: Asking, by: str, reason: str | None = None
+        self, hold_id: str, asking: Asking, by: Approver | str, reason: str | None = None
     ) -> tuple[Hold, Grant, tuple[Hold, ...]]:
         """Approves a hold, and grants more; returns both and the other holds that are approved with it.
 
+        Where several people have to say yes, the last of them may grant. Other holds that the grant covers are approved with it
+        if this person alone may approve them.
+
         Raises:
-            HoldError: there is no such hold, it has ended, or the grant does not fit it.
+            HoldError: there is no such hold, it has ended, this person may not answer it, or the grant does not fit it.
         """
+        person = operator(by) if isinstance(by, str) else by
 
         def step(tx: Transaction, emit: Emit) -> tuple[Hold, Grant, tuple[Hold, ...]]:
             hold = self._desk.find_in(tx, hold_id)
             if hold.state not in (HoldState.PENDING, HoldState.APPROVED):
                 raise HoldError(f"hold {hold.id} has ended; nothing can be granted on it")
-            grant = self._made(hold, asking, by, reason)
+            check_may_answer(person, hold, self._now_ms())
+            said_yes = {consent.by for consent in hold.consents} | {person.name}
+            if len(said_yes) < needed(hold):
+                raise HoldError(
+                    f"hold {hold.id} needs {needed(hold)} people: say yes to it first; the last of them may grant"
+                )
+            grant = self._made(hold, asking, person.name, reason)
             tx.put_grant(grant)
-            emit(grant_record(grant, "granted", by))
+            emit(grant_record(grant, "granted", person.name))
             if hold.state is HoldState.PENDING:
-                hold = self._desk.approve_in(tx, emit, hold, by, reason)
+                hold = self._desk.approve_in(tx, emit, hold, person, reason)
             alike = [
                 other
                 for other in tx.holds([HoldState.PENDING])
                 if other.id != hold.id
                 and other.expires_at_ms > self._now_ms()
                 and grants.covers_hold(grant, other)
+                and self._may_alone(person, other)
             ]
             said = f"by grant {grant.id}"
             return (
                 hold,
                 grant,
-                tuple(self._desk.approve_in(tx, emit, other, by, said) for other in alike),
+                tuple(self._desk.approve_in(tx, emit, other, person, said) for other in alike),
             )
 
         hold, grant, others = await self._writer.run(step)
         self._desk.wake(hold, *others)
         return hold, grant, others
+
+    def _may_alone(self, person: Approver, hold: Hold) -> bool:
+        try:
+            check_may_answer(person, hold, self._now_ms())
+        except HoldError:
+            return False
+        return len({consent.by for consent in hold.consents} | {person.name}) >= needed(hold)
 
     def _made(self, hold: Hold, asking: Asking, by: str, reason: str | None) -> Grant:
         now_ms = self._now_ms()
@@ -109,17 +128,19 @@ class GrantDesk:
     async def list(self) -> tuple[Grant, ...]:
         return await self._writer.run(lambda tx, _emit: tx.grants())
 
-    async def revoke(self, grant_id: str, by: str) -> Grant:
+    async def revoke(self, grant_id: str, by: Approver | str) -> Grant:
         """Takes a grant back, at once.
 
         Raises:
-            HoldError: there is none, or it has ended.
+            HoldError: there is none, it has ended, or this person may not answer holds.
         """
+        person = operator(by) if isinstance(by, str) else by
+        check_right(person, Right.ANSWER)
 
         def step(tx: Transaction, emit: Emit) -> Grant:
-            grant = grants.revoked(_find(tx, grant_id), by, self._now_ms())
+            grant = grants.revoked(_find(tx, grant_id), person.name, self._now_ms())
             tx.put_grant(grant)
-            emit(grant_record(grant, "revoked", by))
+            emit(grant_record(grant, "revoked", person.name))
             return grant
 
         return await self._writer.run(step)

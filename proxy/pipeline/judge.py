@@ -52,6 +52,7 @@ from proxy.pipeline.signals import Watch
 from proxy.pipeline.standing import Who
 from proxy.pipeline.story import Story, StoryFacts
 from proxy.pipeline.texts import budget_text, plain
+from proxy.policy.answers import asks_of
 from proxy.policy.facts import NOTHING_IN_FORCE, InForce
 from proxy.policy.ruleset import Assessment, RuleSet
 from proxy.policy.signals import in_force, of_model_request
@@ -195,7 +196,7 @@ class Judge:
             reasons = case.assessment.reasons if past.verdict is Verdict.BLOCK else ()
             return self._repeated(case, past.verdict, reasons)
         hold = (
-            tx.hold(past.hold_id)
+            _standing_for(past.hold_id, tx)
             if past is not None and past.hold_id is not None
             else self._open_hold(case, tx, now_ms)
         )
@@ -205,9 +206,6 @@ class Judge:
             # This very call is held already, or its hold has ended: the hold's state is the answer.
             verdict = Verdict.HOLD if hold.state is HoldState.PENDING else Verdict.BLOCK
             return self._repeated(case, verdict, hold.reasons, hold.budgets, hold)
-        if hold is not None and hold.state is HoldState.APPROVED and not _was_shown(hold, case):
-            self._expire(replace(hold, expires_at_ms=now_ms), tx, emit, now_ms)
-            hold = None
         return self._weigh(case, tx, emit, now_ms, hold, before=past)
 
     def _weigh(
@@ -221,6 +219,8 @@ class Judge:
         before: PastDecision | None,
     ) -> Decision:
         answered = hold if hold is not None and hold.state is HoldState.APPROVED else None
+        if answered is not None and not self._was_shown(answered, case.assessment.reasons):
+            answered = None
         counted = self._counted(case, tx, now_ms, dry=True)
         if counted:
             case = self._again_besides(case, counted[0])
@@ -272,10 +272,9 @@ class Judge:
             decision = replace(decision, grants=tuple(one.id for one in used_grants))
             return self._conclude(case, tx, emit, now_ms, decision, before=before)
         verdict = Verdict.BLOCK if strictest(reasons) is Verdict.BLOCK else Verdict.HOLD
-        if verdict is Verdict.HOLD and (hold is None or hold.state is not HoldState.PENDING):
-            hold = self._new_hold(case, reasons, budgets, now_ms)
-            tx.add_hold(hold)
-        held = hold if verdict is Verdict.HOLD else None
+        held = None
+        if verdict is Verdict.HOLD:
+            held = self._held(case, hold, reasons, budgets, tx, emit, now_ms)
         decision = self._decision(case, verdict, reasons, budgets, hold=held, drift=drift)
         return self._conclude(case, tx, emit, now_ms, decision, before=before)
 
@@ -488,15 +487,66 @@ class Judge:
         )
 
     def _open_hold(self, case: _Case, tx: Transaction, now_ms: int) -> Hold | None:
+        """Returns the hold that this call joins, or whose approval it may use: its session's own, else one
+        of its agent's where all that hold it say so (`any_session`).
+        """
+        call, agent = case.call, case.identity.agent
         hold = tx.open_hold_for(
             session=case.identity.session,
-            name=case.call.name,
-            args_sha256=case.call.args_sha256,
+            name=call.name,
+            args_sha256=call.args_sha256,
             now_ms=now_ms,
-            namespace=case.call.namespace,
+            namespace=call.namespace,
         )
         # A session's name can be claimed; an answer given for one agent serves no other.
-        return hold if hold is not None and hold.agent == case.identity.agent else None
+        if hold is not None and hold.agent == agent:
+            return hold
+        elsewhere = tx.open_holds_of_agent(
+            agent=agent,
+            name=call.name,
+            args_sha256=call.args_sha256,
+            now_ms=now_ms,
+            namespace=call.namespace,
+        )
+        for other in elsewhere:
+            if other.side is call.side and other.asks and all(a.any_session for a in other.asks):
+                return other
+        return None
+
+    def _held(
+        self,
+        case: _Case,
+        hold: Hold | None,
+        reasons: tuple[Reason, ...],
+        budgets: tuple[BudgetState, ...],
+        tx: Transaction,
+        emit: Emit,
+        now_ms: int,
+    ) -> Hold:
+        """Returns the hold that a call waits under: the one that is open, if humans are told all in it."""
+        if hold is not None and hold.state is HoldState.PENDING and self._was_shown(hold, reasons):
+            return hold
+        made = self._new_hold(case, reasons, budgets, now_ms)
+        tx.add_hold(made)
+        if hold is not None and hold.state in _OPEN:
+            old = replace(hold, superseded_by=made.id)
+            old = transition(old, HoldEvent.SUPERSEDE, now_ms=now_ms)
+            tx.put_hold(old)
+            emit(hold_record(old, "superseded", reason="the rules say more of this call now"))
+        return made
+
+    def _was_shown(self, hold: Hold, reasons: Sequence[Reason]) -> bool:
+        """Whether a hold tells, and asks, all that the rules in force say of its call now.
+
+        What came since is asked anew. What humans were told as in shadow they were not asked about.
+        """
+        shown = {reason.rule for reason in hold.reasons if not reason.shadow}
+        holding = [r for r in reasons if r.verdict is Verdict.HOLD and not r.shadow]
+        asked = {(ask.rule, ask.by, ask.approvals) for ask in hold.asks}
+        asks = asks_of(self._in_force.rules.approvals, (*holding, *hold.reasons))
+        return all(r.rule in shown for r in holding) and all(
+            (ask.rule, ask.by, ask.approvals) in asked for ask in asks
+        )
 
     def _new_hold(
         self,
@@ -524,6 +574,9 @@ class Judge:
             created_at_ms=now_ms,
             expires_at_ms=now_ms + int(self._settings.hold_expiry_s * 1000),
             namespace=call.namespace,
+            human=identity.human,
+            asks=asks_of(self._in_force.rules.approvals, reasons),
+            asked=case.facts.notes.record(call.arguments),
         )
 
     def _expire(self, hold: Hold, tx: Transaction, emit: Emit, now_ms: int) -> Hold:
@@ -594,14 +647,12 @@ def _shown_effects(case: _Case, *, in_shadow: bool = False) -> tuple[Effect, ...
     )
 
 
-def _was_shown(hold: Hold, case: _Case) -> bool:
-    """Whether a human was told of every rule that holds this call now; what came since is asked anew.
-
-    What they were told as in shadow they were not asked about.
-    """
-    shown = {reason.rule for reason in hold.reasons if not reason.shadow}
-    holding = (r for r in case.assessment.reasons if r.verdict is Verdict.HOLD and not r.shadow)
-    return all(r.rule in shown for r in holding)
+def _standing_for(hold_id: str, tx: Transaction) -> Hold | None:
+    """Returns a hold, or the one that stands for its call by now."""
+    hold = tx.hold(hold_id)
+    while hold is not None and hold.superseded_by is not None:
+        hold = tx.hold(hold.superseded_by)
+    return hold
 
 
 def _drift_reason(entry: Entry) -> Reason:

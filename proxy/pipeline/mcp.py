@@ -102,7 +102,7 @@ class McpChannel:
             elif message.method == "notifications/cancelled":
                 hold = self._held.get(name_of(message.params.get("requestId")))
                 if hold is not None:
-                    await self._pipeline.abandon(hold)
+                    await self._pipeline.abandon(hold, for_good=True)
         return turn
 
     async def _judge_request(self, turn: Turn, at: int, message: Message) -> None:
@@ -230,8 +230,11 @@ class McpChannel:
             await self.leave(turn)
             return
         for waiting in [w for w in turn.waiting if w.hold.id in answered]:
-            turn.waiting.remove(waiting)
             decision = await self._pipeline.decide(waiting.call, self.identity, waiting.key)
+            if (other := decision.pending) is not None:
+                waiting.hold, waiting.decision = other, decision  # it stands for the call now
+                continue
+            turn.waiting.remove(waiting)
             await self._conclude(turn, waiting, decision)
 
     async def park(self, turn: Turn) -> None:

@@ -88,8 +88,18 @@ def settlement_record(entry: Entry, why: str, fault: str | None = None) -> Recor
     }
 
 
-def hold_record(hold: Hold, event: str, budgets: Sequence[BudgetState] = ()) -> Record:
-    """A step in a hold's life: approved, denied, expired, abandoned, parked, used."""
+def hold_record(
+    hold: Hold,
+    event: str,
+    budgets: Sequence[BudgetState] = (),
+    *,
+    by: str | None = None,
+    reason: str | None = None,
+) -> Record:
+    """A step in a hold's life: consented, approved, denied, expired, abandoned, superseded, parked, used.
+
+    `by` and `reason` are of the step, where they are not those of the hold's answer.
+    """
     return {
         "type": "hold",
         "session": hold.session,
@@ -99,11 +109,17 @@ def hold_record(hold: Hold, event: str, budgets: Sequence[BudgetState] = ()) -> 
         "call": {"id": hold.call_id, "name": hold.name, "args_sha256": hold.args_sha256},
         "hold": hold_short(hold),
         "event": event,
-        "by": hold.decided_by,
-        "reason": hold.reason,
+        "by": by or hold.decided_by,
+        "reason": _said(reason or hold.reason),
+        "consents": [{"by": c.by, "at": _time(c.at_ms)} for c in hold.consents],
+        "superseded_by": hold.superseded_by,
         "rules": hold.rules_digest[:16],
         "budgets": [budget_record(b) for b in budgets],
     }
+
+
+def _said(reason: str | None) -> str | None:
+    return None if reason is None else redact_text(reason)
 
 
 def grant_record(grant: Grant, event: str, by: str, call: Record | None = None) -> Record:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from proxy.ledger.store import FROZEN_BY_HAND, SignalRow, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
-from proxy.model import Json
+from proxy.model import Hold, Json
+from proxy.pipeline.desk import HoldDesk
 from proxy.pipeline.records import Standing, freeze_record, signal_record
 from proxy.pipeline.standing import Happened, Who, frozen_row, row_of
 from proxy.policy.schema import SIGNALS
@@ -31,11 +32,17 @@ class SignalDesk:
     """Takes signals from people and from other systems."""
 
     def __init__(
-        self, in_force: RulesInForce, writer: LedgerWriter, now_ms: Callable[[], int]
+        self,
+        in_force: RulesInForce,
+        writer: LedgerWriter,
+        desk: HoldDesk,
+        now_ms: Callable[[], int],
     ) -> None:
         self._in_force = in_force
         self._writer = writer
+        self._desk = desk
         self._now_ms = now_ms
+        desk.freeze = self._freeze_session_in
 
     async def list(self) -> tuple[SignalRow, ...]:
         """Returns everything in force, for whomever."""
@@ -52,18 +59,56 @@ class SignalDesk:
         return await self._writer.run(read)
 
     async def freeze(self, session: str, by: str, reason: str | None) -> SignalRow | None:
-        """Stops every call of a session and of its sub-sessions; None where it was never seen."""
+        """Stops every call of a session and of its sub-sessions, those that wait too.
 
-        def freeze(tx: Transaction, emit: Emit) -> SignalRow | None:
-            agent = tx.agent_of(session)
-            if agent is None:
+        None where it was never seen.
+        """
+
+        def freeze(tx: Transaction, emit: Emit) -> tuple[SignalRow, tuple[Hold, ...]] | None:
+            if tx.agent_of(session) is None:
                 return None
-            row = frozen_row(_who(tx, session).scope("session"), by, reason, self._now_ms())
-            tx.put_signal(row)
-            emit(freeze_record(session, agent, "frozen", scope=row.scope, by=by, reason=reason))
-            return row
+            scope = _who(tx, session).scope("session")
+            return self._freeze_in(tx, emit, scope, session, by, reason)
 
-        return await self._writer.run(freeze)
+        done = await self._writer.run(freeze)
+        if done is None:
+            return None
+        row, ended = done
+        self._desk.wake(*ended)
+        return row
+
+    def _freeze_session_in(
+        self, tx: Transaction, emit: Emit, session: str, by: str, reason: str | None
+    ) -> tuple[Hold, ...]:
+        scope = _who(tx, session).scope("session")
+        return self._freeze_in(tx, emit, scope, session, by, reason)[1]
+
+    def _freeze_in(
+        self,
+        tx: Transaction,
+        emit: Emit,
+        scope: str,
+        session: str | None,
+        by: str,
+        reason: str | None,
+    ) -> tuple[SignalRow, tuple[Hold, ...]]:
+        """Sets a freeze in force and ends what waits under it: a kill switch is for calls that are held, too."""
+        row = frozen_row(scope, by, reason, self._now_ms())
+        tx.put_signal(row)
+        what, _, named = scope.partition(":")
+        agent = named if what == "agent" else None
+        if session is not None:
+            agent = tx.agent_of(session)
+        emit(freeze_record(session, agent, "frozen", scope=scope, by=by, reason=reason))
+
+        def is_meant(hold: Hold) -> bool:
+            if what == "session":
+                return tx.family_of(hold.session, tx.parent_of(hold.session)) == named
+            held = {"agent": hold.agent, "human": hold.human}
+            return what == "fleet" or held.get(what) == named
+
+        said = f"frozen: {reason}" if reason else "frozen"
+        return row, self._desk.end_in(tx, emit, is_meant, by, said)
 
     async def freeze_scope(self, scope: str, by: str, reason: str | None) -> SignalRow:
         """Stops every call of an agent, a human's agents or the fleet: "agent:bot", "fleet".
@@ -76,16 +121,14 @@ class SignalDesk:
         if not is_fleet and (what not in _SUBJECTS or not _is_name(named)):
             raise ValueError(f"{scope!r} is not session:S, agent:A, human:H or fleet")
 
-        def freeze(tx: Transaction, emit: Emit) -> SignalRow:
+        def freeze(tx: Transaction, emit: Emit) -> tuple[SignalRow, tuple[Hold, ...]]:
             session = named if what == "session" else None
-            agent = named if what == "agent" else None
             at = _who(tx, session).scope("session") if session is not None else scope
-            row = frozen_row(at, by, reason, self._now_ms())
-            tx.put_signal(row)
-            emit(freeze_record(session, agent, "frozen", scope=at, by=by, reason=reason))
-            return row
+            return self._freeze_in(tx, emit, at, session, by, reason)
 
-        return await self._writer.run(freeze)
+        row, ended = await self._writer.run(freeze)
+        self._desk.wake(*ended)
+        return row
 
     async def thaw(
         self, session: str, by: str, reason: str | None

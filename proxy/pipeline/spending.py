@@ -20,6 +20,8 @@ from collections import OrderedDict
 from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError
 from proxy.model import Call, Verdict
+from proxy.pipeline.asking import until_answered
+from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
@@ -56,7 +58,7 @@ class Spending:
         return bool(self._pipeline.rules.spending_kinds)
 
     async def reserve(
-        self, asked: Asked, presence: Presence, wait_s: float
+        self, asked: Asked, presence: Presence, profile: ClientProfile
     ) -> Outlay | Decision | None:
         """Reserves what a request will cost; a held one waits here for a human.
 
@@ -80,26 +82,18 @@ class Spending:
         decision = await self._pipeline.decide(
             call, asked.identity, outlay.key, effects=effects, reasons=reasons
         )
-        hold = decision.hold
-        if decision.verdict is Verdict.HOLD and hold is not None:
-            until_s = asyncio.get_running_loop().time() + wait_s
-            ended = None
-            while ended is None and not presence.gone:
-                left_s = until_s - asyncio.get_running_loop().time()
-                if left_s <= 0:
-                    break
-                found = await self._pipeline.wait_for({hold.id: hold}, presence, min(left_s, 5.0))
-                ended = found.get(hold.id)
-            if presence.gone:
-                await self._pipeline.abandon(hold.id)
-                return decision
-            if ended is None:
-                await self._pipeline.desk.parked(hold)
-            else:
-                decision = await self._pipeline.decide(
-                    call, asked.identity, outlay.key, effects=effects, reasons=reasons
-                )
-        return outlay if decision.verdict is Verdict.ALLOW else decision
+        answered = await until_answered(
+            self._pipeline,
+            decision,
+            profile,
+            presence,
+            lambda: self._pipeline.decide(
+                call, asked.identity, outlay.key, effects=effects, reasons=reasons
+            ),
+        )
+        if answered is None:
+            return decision
+        return outlay if answered.verdict is Verdict.ALLOW else answered
 
     # --- the answer --------------------------------------------------------------------------------
 

@@ -37,6 +37,10 @@ class WaitingRoom:
         for presence in self._waiters.get(hold_id, ()):
             presence.wake.set()
 
+    def is_awaited(self, hold_id: str) -> bool:
+        """Whether somebody in this process waits for it."""
+        return hold_id in self._waiters
+
     def count(self) -> int:
         """How many holds have somebody waiting in this process."""
         return len(self._waiters)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from proxy.policy.answers import check_approvals
 from proxy.policy.budgets import check_unit, check_was
 from proxy.policy.routes import Route, overlap
 from proxy.policy.signals import check_signal, named_apart
@@ -46,7 +47,9 @@ def check_agreement(loaded: Loaded) -> None:
     _unique("chain", ((c.name, c.site) for c in loaded.chains))
     _unique("requirement", ((r.name, r.site) for r in loaded.requires))
     _unique("signal", ((s.name, s.site) for s in loaded.signals if s.stated_name))
+    _unique("approval", ((a.name, a.site) for a in loaded.approvals))
     loaded.signals = named_apart(loaded.signals)
+    check_approvals(loaded)
     for signal in loaded.signals:
         check_signal(signal, (b.name for b in loaded.budgets), (g.name for g in loaded.gates))
     seen = frozenset(

@@ -13,6 +13,7 @@ from pathlib import Path
 from proxy.model import Json, Verdict
 from proxy.policy import modes, schema, shape
 from proxy.policy.agreement import check_agreement
+from proxy.policy.answers import Approval, Waiting, compile_approval, compile_waiting
 from proxy.policy.budgets import Budget, compile_budget
 from proxy.policy.cel import Expression
 from proxy.policy.chains import Chain, compile_chain
@@ -57,6 +58,9 @@ class Loaded:
     chains: list[Chain] = field(default_factory=list)
     requires: list[Require] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
+    approvals: list[Approval] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+    wait_tool: bool = False
     statements: list[tuple[schema.StatementPart, Site, str]] = field(default_factory=list)
     commands: list[tuple[schema.CommandPart, Site, str]] = field(default_factory=list)
     tables: Tables = field(default_factory=Tables)
@@ -161,6 +165,7 @@ def _put_together(documents: Iterable[Document], found: list[Problem]) -> Loaded
     loaded.model_hosts = stated_hosts(values, "model_hosts")
     loaded.pass_through = stated_hosts(values, "pass_through")
     words = [value.get("trust") for value in values]
+    loaded.wait_tool = any(value.get("wait_tool") is True for value in values)
     loaded.trusts_results = "trusted" in words and "untrusted" not in words
     loaded.prices = stated_prices(values)
     loaded.lexicon = stated_lexicon(values)
@@ -219,6 +224,14 @@ def _compile(document: Document, pack: str, loaded: Loaded, found: list[Problem]
             signal = compile_signal(part, site)
             if signal is not None:
                 loaded.signals.append(signal)
+        elif isinstance(part, schema.ApprovalPart):
+            approval = compile_approval(part, site)
+            if approval is not None:
+                loaded.approvals.append(approval)
+        elif isinstance(part, schema.WaitingPart):
+            waiting = compile_waiting(part, site)
+            if waiting is not None:
+                loaded.waiting.append(waiting)
         elif isinstance(part, schema.StatementPart):
             loaded.statements.append((part, site, pack))
         elif isinstance(part, schema.CommandPart):

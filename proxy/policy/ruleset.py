@@ -88,6 +88,9 @@ class RuleSet:
         stated = loaded.enforced or loaded
         self.model_hosts = stated.model_hosts
         self.pass_through = stated.pass_through
+        self.approvals = tuple(stated.approvals)
+        self.waiting = tuple(stated.waiting)
+        self.wait_tool = stated.wait_tool
         self._loaded = loaded
         self.trusts_results = stated.trusts_results
         self._echoes = loaded.enforced is not None

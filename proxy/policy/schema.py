@@ -328,6 +328,44 @@ class ActionPart(_Part):
     block: Annotated[tuple[str, ...], BeforeValidator(as_kind_globs)] = ()
 
 
+def _people(value: Json) -> tuple[str, ...]:
+    return as_texts(value, "a group's or a person's name")
+
+
+def _approvals(value: Json) -> int:
+    if type(value) is not int or not 1 <= value <= 10:
+        raise fault("expected a whole number from 1 to 10")
+    return value
+
+
+class EscalatePart(_Part):
+    to: Annotated[tuple[str, ...], BeforeValidator(_people)]
+    after: Annotated[int, BeforeValidator(as_window)]
+
+
+class ApprovalPart(_Part):
+    name: Name
+    for_: Annotated[
+        tuple[str, ...],
+        BeforeValidator(lambda v: as_texts(v, "a rule's name or a glob over names")),
+    ] = Field(alias="for")
+    by: Annotated[tuple[str, ...], BeforeValidator(_people)] = ()
+    approvals: Annotated[int, BeforeValidator(_approvals)] = 1
+    escalate: EscalatePart | None = None
+    wait: Annotated[int | None, BeforeValidator(as_window)] = None
+    any_session: Annotated[
+        bool | None, BeforeValidator(lambda v: as_only(v, True, "any_session: true"))
+    ] = None
+
+
+class WaitingPart(_Part):
+    client: Annotated[
+        str, BeforeValidator(lambda v: as_text(v, "a User-Agent or a glob, such as openai/*"))
+    ]
+    wait: Annotated[int | None, BeforeValidator(as_window)] = None
+    keepalive: Annotated[int | None, BeforeValidator(as_window)] = None
+
+
 class Signal(_Part):
     mode: Mode | None = None
     on: Annotated[str, BeforeValidator(_on)]
@@ -380,6 +418,11 @@ class File(_Part):
     chains: tuple[Chain, ...] = ()
     requires: tuple[Require, ...] = ()
     signals: tuple[Signal, ...] = ()
+    approvals: tuple[ApprovalPart, ...] = ()
+    waiting: tuple[WaitingPart, ...] = ()
+    wait_tool: Annotated[
+        bool | None, BeforeValidator(lambda v: as_only(v, True, "wait_tool: true"))
+    ] = None
     commands: tuple[CommandPart, ...] = ()
     statements: tuple[StatementPart, ...] = ()
     model_prices: tuple[ModelPricePart, ...] = ()
@@ -400,7 +443,17 @@ def _version(value: Json) -> Json:
 
 
 type Entry = (
-    Tool | Gate | Budget | Chain | Require | Signal | CommandPart | StatementPart | ModelPricePart
+    Tool
+    | Gate
+    | Budget
+    | Chain
+    | Require
+    | Signal
+    | ApprovalPart
+    | WaitingPart
+    | CommandPart
+    | StatementPart
+    | ModelPricePart
 )
 
 PARTS: dict[str, type[BaseModel]] = {
@@ -410,6 +463,8 @@ PARTS: dict[str, type[BaseModel]] = {
     "chains": Chain,
     "requires": Require,
     "signals": Signal,
+    "approvals": ApprovalPart,
+    "waiting": WaitingPart,
     "commands": CommandPart,
     "statements": StatementPart,
     "model_prices": ModelPricePart,

@@ -22,6 +22,7 @@ from proxy.policy.schema import (
     ActionPart,
     EffectPart,
     Entry,
+    EscalatePart,
     File,
     Graphql,
     Http,
@@ -111,6 +112,7 @@ def _known_keys(path: Sequence[str | int]) -> list[str]:
         "returns": Returns,
         "trust_by": TrustBy,
         "do": ActionPart,
+        "escalate": EscalatePart,
     }
     part: type[BaseModel] = File
     for name in path:

@@ -19,7 +19,6 @@ from proxy.model import Grant, Identity, Json, Origin, Reason, Side, Source, Ver
 from proxy.pipeline.asked import name_of, origin_from, sources_from
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
-from proxy.pipeline.desk import HoldDesk
 from proxy.pipeline.judge import Asked, Judge, RulesInForce
 from proxy.pipeline.reading import Reader
 from proxy.pipeline.results import Results
@@ -281,4 +280,4 @@ class RecallingPipeline(Pipeline):
         """Takes the settings of a run that was recorded."""
         self.settings = settings
         self.recalling.run_as(settings)
-        self.desk = HoldDesk(self._writer, self.room, settings, self, self._now_ms)
+        self.desk.run_as(settings)

@@ -19,6 +19,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
+from proxy.approval import needed
 from proxy.errors import CheckreinError
 from proxy.ledger.writer import Record, Sink
 from proxy.model import (
@@ -155,9 +156,12 @@ class Rehearsal:
 
     # --- holds -------------------------------------------------------------------------------------
     def approve(self, hold: Hold | None = None, *, reason: str | None = None) -> Hold:
-        """A human says yes, to the newest hold when none is named."""
+        """A human says yes, to the newest hold when none is named; as many do as the rules ask for."""
         hold = self._held(hold)
-        return self.finish(self.pipeline.desk.approve(hold.id, BY, reason))
+        for number in range(needed(hold)):
+            by = BY if number == 0 else f"{BY} {number + 1}"
+            hold = self.finish(self.pipeline.desk.approve(hold.id, by, reason))
+        return hold
 
     def deny(self, hold: Hold | None = None, *, reason: str | None = None) -> Hold:
         """A human says no."""

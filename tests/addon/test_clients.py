@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.addon.clients import profile_of
+from proxy.pipeline.clients import profile_of
 
 
 @pytest.mark.parametrize(

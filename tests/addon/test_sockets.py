@@ -18,6 +18,7 @@ from proxy.addon.gatekeeper import Gatekeeper
 from proxy.addon.socket_exchange import MAX_BEHIND_HOLD, PlainSocket, SocketExchange
 from proxy.addon.socket_layer import SOCKET, GatedWebsocketLayer, SocketWake
 from proxy.model import Identity
+from proxy.pipeline.clients import ClientProfile
 from proxy.wire.codec import ParsedRequest
 from proxy.wire.realtime.gate import RealtimeGate
 
@@ -68,7 +69,7 @@ class Socket:
             RealtimeGate(lambda: "cr_" + "0" * 32),
             bench.who(),
             identify,
-            wait_s=bench.settings.hold_wait_s,
+            profile=ClientProfile("test", 5.0, bench.settings.hold_wait_s),
             spawn=spawn,
             wake=lambda: self._event(SocketWake.of(self.flow)),
         )

@@ -201,6 +201,8 @@ def start_proxy(tmp_path: Path) -> Iterator[StartProxy]:
         argv += ["--rules", str(folder / "rules.yaml"), "--state", str(folder / "state.sqlite")]
         argv += ["--log", str(folder / "log.jsonl"), "--admin", str(folder / "a.sock")]
         argv += ["--ca-dir", str(folder / "ca"), "--hold-wait", hold_wait, "--keepalive", "200ms"]
+        if "--abandon-after" not in options:
+            argv += ["--abandon-after", "0s"]
         argv += ["--no-inbox", *options]
         proxy = Proxy(folder, argv, port, environment or {})
         made.append(proxy)

@@ -12,6 +12,7 @@ import pytest
 
 from proxy.model import Identity, ToolResult
 from proxy.pipeline import spending
+from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.outlay import DEFAULT_OUTPUT_TOKENS, Asked, Outlay
 from proxy.pipeline.spending import Spending
@@ -56,8 +57,11 @@ def asked(
     return Asked(bench.who(), CHAT.parse_request(raw), raw, "gw.local", path, ref)
 
 
+NOBODY_WAITS = ClientProfile("test", 5.0, 0.0)
+
+
 async def reserve(bench: Bench, keeper: Spending, ref: str = "x1", **more: Any) -> Outlay:
-    made = await keeper.reserve(asked(bench, ref, **more), Presence(), 0)
+    made = await keeper.reserve(asked(bench, ref, **more), Presence(), NOBODY_WAITS)
     assert isinstance(made, Outlay), made
     return made
 
@@ -102,7 +106,9 @@ async def test_how_much_an_answer_may_be(bench: Bench, more: dict[str, Any], res
 async def test_no_limit_reserves_the_stated_default(make_bench: MakeBench) -> None:
     """Without one the default is reserved, which a budget below it refuses."""
     bench = make_bench(WORDS)
-    made = await Spending(bench.pipeline).reserve(asked(bench, max_tokens=None), Presence(), 0)
+    made = await Spending(bench.pipeline).reserve(
+        asked(bench, max_tokens=None), Presence(), NOBODY_WAITS
+    )
     assert isinstance(made, Decision)
     assert f"would reach {DEFAULT_OUTPUT_TOKENS} of 1000" in made.reasons[0].text
 
@@ -120,7 +126,7 @@ async def test_requests_that_ask_for_no_answer(bench: Bench, path: str) -> None:
     keeper = Spending(bench.pipeline)
     parsed = ParsedRequest("openai.chat", {})
     nothing = Asked(bench.who(), parsed, b"{}", "gw.local", path, "x1")
-    assert await keeper.reserve(nothing, Presence(), 0) is None
+    assert await keeper.reserve(nothing, Presence(), NOBODY_WAITS) is None
     assert (await reserve(bench, keeper, path=path)).model == "acme"
 
 
@@ -132,7 +138,9 @@ async def test_a_deployment_is_a_model(bench: Bench) -> None:
 
 async def test_an_unknown_price_holds(bench: Bench) -> None:
     """And says what to write where."""
-    made = await Spending(bench.pipeline).reserve(asked(bench, model="new-1"), Presence(), 0)
+    made = await Spending(bench.pipeline).reserve(
+        asked(bench, model="new-1"), Presence(), NOBODY_WAITS
+    )
     assert isinstance(made, Decision)
     assert made.hold is not None
     assert [r.rule for r in made.reasons] == ["model-price"]
@@ -250,7 +258,7 @@ async def test_one_agents_retry_joins_no_others(bench: Bench) -> None:
         mine.path,
         "x2",
     )
-    made = await keeper.reserve(theirs, Presence(), 0)
+    made = await keeper.reserve(theirs, Presence(), NOBODY_WAITS)
     assert isinstance(made, Outlay)
     assert made is not first
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from proxy.policy.diff.answers import approval_fields, approval_words, compare_waiting
 from proxy.policy.diff.budgets import budget_fields, budget_words, units_counted
 from proxy.policy.diff.chains import chain_fields, chain_words, signal_fields, signal_words
 from proxy.policy.diff.changes import Change, Direction
@@ -36,5 +37,10 @@ def _changes(old: Loaded, new: Loaded) -> Iterator[Change]:
     yield from compare_rules("chain", old.chains, new.chains, chain_fields, chain_words)
     yield from compare_rules("require", old.requires, new.requires, require_fields, require_words)
     yield from compare_rules("signal", old.signals, new.signals, signal_fields, signal_words)
+    before, after = old.enforced or old, new.enforced or new
+    yield from compare_rules(
+        "approval", before.approvals, after.approvals, approval_fields, approval_words
+    )
+    yield from compare_waiting(before, after)
     yield from compare_tools(old.enforced or old, new.enforced or new)
     yield from compare_tables(old.enforced or old, new.enforced or new)

@@ -16,7 +16,13 @@ from collections.abc import Iterable
 from pydantic import TypeAdapter, ValidationError
 
 from proxy.policy import schema
-from proxy.policy.editor_schema import keys_of_files, keys_of_rules, keys_of_signals, keys_of_tools
+from proxy.policy.editor_schema import (
+    keys_of_answers,
+    keys_of_files,
+    keys_of_rules,
+    keys_of_signals,
+    keys_of_tools,
+)
 from proxy.policy.editor_schema.key import Key, Part
 from proxy.policy.editor_schema.shapes import (
     KIND_NAME,
@@ -40,6 +46,8 @@ _ENTRIES = (
     keys_of_rules.CHAIN,
     keys_of_rules.REQUIRE,
     keys_of_signals.SIGNAL,
+    keys_of_answers.APPROVAL,
+    keys_of_answers.WAITING,
     keys_of_tools.COMMAND,
     keys_of_tools.STATEMENT,
     keys_of_files.MODEL_PRICE,
@@ -53,13 +61,14 @@ _INNER = (
     keys_of_tools.TRUST_BY,
     keys_of_rules.STEP,
     keys_of_signals.ACTION,
+    keys_of_answers.ESCALATE,
     keys_of_files.PRICES,
     keys_of_files.LEXICON,
 )
 PARTS = (keys_of_files.FILE, *_ENTRIES, *_INNER)
 """All parts of a rule file that have keys."""
 
-_NAMED = frozenset({"tool", "gate", "budget", "chain", "require", "signal"})
+_NAMED = frozenset({"tool", "gate", "budget", "chain", "require", "signal", "approval"})
 """Entries that a file can change by their name."""
 _OFF = Key(
     "off",

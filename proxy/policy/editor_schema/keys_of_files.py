@@ -56,6 +56,14 @@ _SECTIONS = {
         "what shrinks a budget, raises a gate or freezes a session",
         "[{on: tools-changed, do: freeze}]",
     ),
+    "approvals": (
+        "who answers what rules hold, and how many have to",
+        "[{name: strangers, for: unmapped, by: leads, approvals: 2}]",
+    ),
+    "waiting": (
+        "how long clients are kept waiting for an answer",
+        '[{client: "openai/*", wait: 2m}]',
+    ),
     "commands": (
         "what a shell line's commands do",
         '[{run: "git push", effects: [{kind: repo.push}]}]',
@@ -71,7 +79,7 @@ _SECTIONS = {
 def _section(name: str) -> Key:
     meaning, example = _SECTIONS[name]
     default = "shipped" if name == "model_prices" else "none"
-    shape = list_of(ref(name.removesuffix("s")))
+    shape = list_of(ref("waiting" if name == "waiting" else name.removesuffix("s")))
     return Key(name, shape, "list", default, meaning[0].upper() + meaning[1:] + ".", example)
 
 
@@ -159,6 +167,14 @@ FILE = Part(
             "`block`",
             "A request to a model that no codec reads.",
             "block",
+        ),
+        Key(
+            "wait_tool",
+            only(True),
+            "`true`",
+            "off",
+            "Agents are offered the tool `wait_for_approval`, with which they wait for a hold's answer.",
+            "true",
         ),
         Key(
             "model_hosts",
