@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import os
 import signal
@@ -16,7 +17,7 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mitmproxy import exceptions, options
 from mitmproxy.utils import asyncio_utils
@@ -27,14 +28,20 @@ from proxy.addon.stream import install
 from proxy.decisionlog import DecisionLog
 from proxy.errors import ConfigurationError
 from proxy.inbox.api import application
-from proxy.inbox.server import AdminServer
+from proxy.inbox.server import AdminServer, WebServer
 from proxy.ledger.sqlite import SqliteStore
 from proxy.ledger.writer import LedgerWriter
+from proxy.pipeline.changes import Changes
 from proxy.pipeline.core import Pipeline
 from proxy.policy.ruleset import RuleSet
 from proxy.rulewatch import RuleWatch
 from proxy.settings import Settings, admin_socket_path, default_state_path, packs_directory
 from proxy.wire.detect import PROTOCOLS
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from proxy.people.current import CurrentPeople
 
 logger = logging.getLogger("checkrein")
 
@@ -54,6 +61,9 @@ class Service:
         self._admin: AdminServer | None = None
         self._store: SqliteStore | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self.web: WebServer | None = None
+        self._site: Callable[[], ASGIApp] | None = None
+        self._people: CurrentPeople | None = None
 
     @classmethod
     def build(cls, settings: Settings) -> Service:
@@ -66,15 +76,27 @@ class Service:
         rules = RuleSet.load(paths)
         log = DecisionLog(settings.log)
         store = SqliteStore(settings.state)
-        writer = LedgerWriter(store, log.append)
+        changes = Changes()
+
+        def sink(records: Sequence[dict[str, Any]]) -> tuple[int, int] | None:
+            placed = log.append(records)
+            changes.note(records)
+            return placed
+
+        writer = LedgerWriter(store, sink)
         pipeline = Pipeline(rules, writer, settings)
+        people = _people(settings, pipeline)
         pipeline.start(tuple(PROTOCOLS))
         service = cls(settings, pipeline, writer, log)
-        service._store = store
+        service._store, service._people = store, people
+        if settings.inbox is not None and people is not None:
+            service.web = WebServer(settings.inbox, settings.inbox_tls)
+            pipeline.own_addresses.append(service.web.address)
+            service._site = lambda: _site(service, people, changes)
         # Here and not when the proxy is up: an agent must find no proxy that no human can reach.
         service.watch = watch = RuleWatch(pipeline, paths)
         service._admin = AdminServer(
-            application(pipeline, service.status, watch.look), settings.admin
+            application(pipeline, service.status, watch.look, people), settings.admin
         )
         return service
 
@@ -91,8 +113,23 @@ class Service:
             "ca": str(self.settings.ca_dir.absolute() / "mitmproxy-ca-cert.pem"),
             **self.pipeline.rulebook.status(),
             "shadow": self.settings.shadow,
+            "inbox": None if self.web is None else f"{self.web.address[0]}:{self.web.address[1]}",
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+
+    def inbox_names(self) -> frozenset[str]:
+        """Returns the names, with ports, under which people reach the web inbox."""
+        if self.web is None:
+            return frozenset()
+        host, port = self.web.address
+        shown = f"[{host}]" if ":" in host else host
+        names = {f"{shown}:{port}".lower()}
+        if ipaddress.ip_address(host).is_loopback:
+            names |= {f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"}
+        url = self._people.people.url if self._people is not None else None
+        if url is not None:
+            names.add(url.partition("://")[2].lower())
+        return frozenset(names)
 
     def start(self) -> None:
         """Starts the admin side, the sweeper and the watch over rule files in the running loop."""
@@ -102,6 +139,8 @@ class Service:
             "admin": self._admin.serve(),
             "sweep": self.pipeline.sweep(),
         }
+        if self.web is not None and self._site is not None:
+            work["inbox"] = self.web.serve(self._site())
         if self.watch is not None:
             work["rules"] = self.watch.run(watching=self.settings.watch_rules)
         for name, coroutine in work.items():
@@ -113,16 +152,70 @@ class Service:
         self.pipeline.close()
         if self._admin is not None:
             self._admin.stop()
-        for task in self._tasks[1:]:
-            task.cancel()
+        if self.web is not None:
+            self.web.stop()
+        for task in self._tasks:
+            if not task.get_name().endswith(("admin", "inbox")):
+                task.cancel()
         if self._tasks:  # none where the proxy never came up, its port was taken
             await asyncio.wait(self._tasks, timeout=2.0)
-        elif self._admin is not None:
-            self._admin.close()
+        else:
+            for server in (self._admin, self.web):
+                if server is not None:
+                    server.close()
         self._writer.close()
         if self._store is not None:
             self._store.close()  # folds the write-ahead log into the file
         self._log.close()
+
+
+def _site(service: Service, people: CurrentPeople, changes: Changes) -> ASGIApp:
+    """Returns the web inbox; its libraries are loaded only where there is one."""
+    from proxy.inbox.web.site import application as web_application
+
+    pipeline, settings = service.pipeline, service.settings
+    return web_application(pipeline, people, settings, changes, service.inbox_names)
+
+
+def _people(settings: Settings, pipeline: Pipeline) -> CurrentPeople | None:
+    """Returns the people file's people, where there is one.
+
+    Raises:
+        ConfigurationError, RuleErrors: it cannot be used, or the web inbox has nobody to let in.
+    """
+    if settings.people is None:
+        if settings.inbox is not None:
+            raise ConfigurationError(
+                "--inbox: the web inbox lets in whom a people file names; make one with "
+                "`checkrein people init people.yaml`, and name it with --people"
+            )
+        return None
+
+    from proxy.people.current import CurrentPeople
+    from proxy.people.people import cannot_be_answered
+
+    def told(text: str) -> None:
+        logger.error("people: %s", text)
+
+    people = CurrentPeople(settings.people, told)
+    asked = {a.name: (*a.by, *a.escalate_to) for a in pipeline.rules.approvals}
+    for name in cannot_be_answered(people.people, asked):
+        logger.warning("approval '%s': nobody in the people file may answer what it asks for", name)
+    url = people.people.url
+    is_sealed = settings.inbox_tls is not None or (url or "").startswith("https:")
+    if settings.inbox is not None and not _is_loopback(settings.inbox[0]) and not is_sealed:
+        raise ConfigurationError(
+            f"--inbox {settings.inbox[0]}: others could read passwords on the way; give --inbox-tls CERT KEY, "
+            "or put TLS in front and say so with `url: https://…` in the people file"
+        )
+    return people
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Addon(Gatekeeper):

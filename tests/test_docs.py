@@ -27,6 +27,7 @@ from proxy.model import (
     Trust,
     Verdict,
 )
+from proxy.people.people import read_people
 from proxy.pipeline import records
 from proxy.pipeline.decision import Decision
 from proxy.policy.ruleset import RuleSet
@@ -115,10 +116,17 @@ def test_a_variable_on_a_page_is_read(name: str) -> None:
     assert any(f'"{name}"' in source.read_text() for source in sources)
 
 
+PEOPLE_FILES = ("people.md", "notices.md")
+"""Pages whose YAML is a people file."""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_rule_examples_load(page: Path) -> None:
     """A YAML example is a whole rule file, and loads without a warning."""
     for example in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
+        if page.name in PEOPLE_FILES:
+            assert read_people(page.name, example).people
+            continue
         assert RuleSet.load_text(page.name, example).warnings == ()
 
 

@@ -5,9 +5,11 @@ A tunnel's credential counts for every request inside it. The header never goes 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import ipaddress
+import socket
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http
@@ -87,3 +89,23 @@ def is_own_address(host: str, port: int, listen_host: str, listen_port: int) -> 
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return bool(address.is_loopback or address.is_unspecified or (mapped and mapped.is_loopback))
+
+
+async def leads_here(host: str) -> bool:
+    """Whether any address of a name is one of this machine's."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except OSError:
+        return False  # it will not be connected to either
+    return any(_is_local(family, str(where[0])) for family, _, _, _, where in found)
+
+
+def _is_local(family: int, address: str) -> bool:
+    """Only an address of this machine can be bound."""
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True

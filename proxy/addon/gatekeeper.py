@@ -16,9 +16,10 @@ import logging
 import secrets
 
 from mitmproxy import http
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from proxy.addon.closed import PROTOCOL, closes, kills
-from proxy.addon.credentials import is_own_address
+from proxy.addon.credentials import is_own_address, leads_here
 from proxy.addon.exchange import Exchange
 from proxy.addon.identification import Identification
 from proxy.addon.mcp_exchange import McpExchange
@@ -114,6 +115,15 @@ class Gatekeeper:
             flow.request.stream = not _is_unmeasured(request)
 
     # --- the request -------------------------------------------------------------------------------
+
+    async def server_connect(self, data: ServerConnectionHookData) -> None:
+        """mitmproxy: a connection is opened; under no name does one lead to where people answer."""
+        address = data.server.address
+        if address is None or address[1] not in {port for _, port in self._pipeline.own_addresses}:
+            return
+        if await leads_here(address[0]):
+            data.server.error = "checkrein carries no traffic to itself"
+            await self._pipeline.note_error(None, "inbox", "an agent asked for the inbox by a name")
 
     @closes
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -361,6 +371,9 @@ class Gatekeeper:
         await self._pipeline.note_error(None, where, type(error).__name__)
 
     def _is_own(self, flow: http.HTTPFlow) -> bool:
+        host, port = flow.request.host, flow.request.port
+        if any(is_own_address(host, port, *own) for own in self._pipeline.own_addresses):
+            return True  # the inbox, in any mode
         settings = self._pipeline.settings
         if settings.upstream is not None and flow.client_conn.proxy_mode.type_name == "reverse":
             return False  # the destination is the operator's choice, not the agent's

@@ -28,7 +28,18 @@ from proxy.settings import Settings, admin_socket_path, default_state_path
 @state_option
 @click.option("--log", type=click.Path(path_type=Path), help="The decision log.")
 @click.option("--admin", type=click.Path(path_type=Path), help="The admin socket to open.")
-@click.option("--inbox", help="Web inbox (not part of this version).")
+@click.option(
+    "--people",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The people file: who may answer.",
+)
+@click.option("--inbox", type=Address(), help="Where the web inbox listens; needs --people.")
+@click.option(
+    "--inbox-tls",
+    type=(click.Path(path_type=Path, exists=True), click.Path(path_type=Path, exists=True)),
+    metavar="CERT KEY",
+    help="PEM files with which the web inbox speaks TLS.",
+)
 @click.option("--no-inbox", is_flag=True, help="Without the web inbox.")
 @click.option(
     "--watch/--no-watch",
@@ -76,7 +87,9 @@ def command(
     state: Path | None,
     log: Path | None,
     admin: Path | None,
-    inbox: str | None,
+    people: Path | None,
+    inbox: tuple[str, int] | None,
+    inbox_tls: tuple[Path, Path] | None,
     no_inbox: bool,
     watch: bool,
     shadow: bool,
@@ -94,9 +107,8 @@ def command(
     gc.disable()  # of what is imported and compiled now nothing becomes garbage
     from proxy.service import Service, serve
 
-    del no_inbox
-    if inbox is not None:
-        raise ConfigurationError("--inbox: this version has no web inbox; leave the option out")
+    if no_inbox and inbox is not None:
+        raise ConfigurationError("--inbox and --no-inbox do not go together: name one")
     if state is not None and str(state).startswith(("postgresql:", "postgres:")):
         raise ConfigurationError(
             "--state: PostgreSQL is not part of this version; name a file, for example state.sqlite"
@@ -112,6 +124,9 @@ def command(
         listen_host=listen[0],
         listen_port=listen[1],
         upstream=checked_upstream(upstream),
+        people=people,
+        inbox=inbox,
+        inbox_tls=inbox_tls,
         watch_rules=watch,
         shadow=shadow,
         hold_wait_s=hold_wait,
@@ -135,6 +150,11 @@ def command(
         click.echo(f"checkrein: decision log {settings.log}")
         click.echo(f"checkrein: rules {', '.join(str(p) for p in service.pipeline.rules.files)}")
         click.echo(f"checkrein: admin socket {settings.admin}")
+        if service.web is not None:
+            scheme = "https" if settings.inbox_tls is not None else "http"
+            click.echo(
+                f"checkrein: inbox {scheme}://{service.web.address[0]}:{service.web.address[1]}"
+            )
         for warning in service.pipeline.rules.warnings:
             click.echo(f"checkrein: {warning}", err=True)
         sys.stdout.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,16 +19,23 @@ from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError, HoldError
 from proxy.inbox import grants_api, mcp_api, rules_api, signals_api
 from proxy.inbox.views import grant_view, hold_view, session_view, summary_view
+from proxy.inbox.who import Unknown, approver_of
 from proxy.ledger.store import Credential
 from proxy.model import HoldState
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.standing import standing_of
 
+if TYPE_CHECKING:
+    from proxy.people.current import CurrentPeople
+
 type Handler = Callable[[Request], Awaitable[Response]]
 
 
 def application(
-    pipeline: Pipeline, status: Callable[[], dict[str, Any]], look: rules_api.Look | None = None
+    pipeline: Pipeline,
+    status: Callable[[], dict[str, Any]],
+    look: rules_api.Look | None = None,
+    people: CurrentPeople | None = None,
 ) -> Starlette:
     """Returns the admin application.
 
@@ -36,6 +43,7 @@ def application(
         pipeline: what it is about.
         status: tells how the proxy runs.
         look: looks at the rule files; without it they are not read again.
+        people: who may answer; without it whoever opens the socket.
     """
 
     async def show_status(_request: Request) -> Response:
@@ -53,7 +61,7 @@ def application(
 
     async def approve(request: Request) -> Response:
         body = await _body(request)
-        hold_id, by = request.path_params["id"], _text(body, "by") or "operator"
+        hold_id, by = request.path_params["id"], approver_of(request, _text(body, "by"), people)
         reason = _text(body, "reason")
         if body.get("grant") is not None:
             asking = grants_api.asking_of(body["grant"])
@@ -67,7 +75,7 @@ def application(
         body = await _body(request)
         hold = await pipeline.desk.deny(
             request.path_params["id"],
-            by=_text(body, "by") or "operator",
+            by=approver_of(request, _text(body, "by"), people),
             reason=_text(body, "reason"),
             freeze=body.get("freeze") is True,
         )
@@ -121,7 +129,7 @@ def application(
             Route("/v1/holds/{id}", show_hold),
             Route("/v1/holds/{id}/approve", approve, methods=["POST"]),
             Route("/v1/holds/{id}/deny", deny, methods=["POST"]),
-            *grants_api.routes(pipeline),
+            *grants_api.routes(pipeline, people),
             Route("/v1/sessions", list_sessions),
             *signals_api.routes(pipeline),
             Route("/v1/sessions/{id:path}", show_session),
@@ -129,7 +137,12 @@ def application(
             *mcp_api.routes(pipeline),
             *rules_api.routes(pipeline, look),
         ],
-        exception_handlers={HoldError: _conflict, CheckreinError: _failed, ValueError: _invalid},
+        exception_handlers={
+            Unknown: _unknown,
+            HoldError: _conflict,
+            CheckreinError: _failed,
+            ValueError: _invalid,
+        },
     )
 
 
@@ -145,6 +158,10 @@ def _text(body: dict[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{name!r} must be text")
     return value
+
+
+async def _unknown(_request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 401, {"www-authenticate": "Bearer"})
 
 
 async def _conflict(_request: Request, error: Exception) -> Response:

@@ -6,15 +6,19 @@ What belongs here: reading what an approver asked for. What fits a hold is `prox
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from proxy.inbox.views import grant_view
+from proxy.inbox.who import approver_of
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.grant_desk import Asking
+
+if TYPE_CHECKING:
+    from proxy.people.current import CurrentPeople
 
 _KEYS = frozenset({"expires_at_ms", "per", "target", "amount", "budget", "extra", "unit"})
 
@@ -62,8 +66,8 @@ def _amount(value: dict[str, Any], name: str) -> Decimal | None:
     return made
 
 
-def routes(pipeline: Pipeline) -> list[Route]:
-    """Returns the routes."""
+def routes(pipeline: Pipeline, people: CurrentPeople | None = None) -> list[Route]:
+    """Returns the routes; `people` are those who may answer."""
 
     async def list_grants(_request: Request) -> Response:
         now_ms = pipeline.now_ms()
@@ -73,8 +77,9 @@ def routes(pipeline: Pipeline) -> list[Route]:
     async def revoke(request: Request) -> Response:
         body = await request.json() if await request.body() else {}
         by = body.get("by") if isinstance(body, dict) else None
-        named = by if isinstance(by, str) and by else "operator"
-        grant = await pipeline.grants.revoke(request.path_params["id"], named)
+        named = by if isinstance(by, str) and by else None
+        person = approver_of(request, named, people)
+        grant = await pipeline.grants.revoke(request.path_params["id"], person)
         return JSONResponse(grant_view(grant, pipeline.now_ms()))
 
     return [

@@ -1,4 +1,4 @@
-"""The admin API's server: uvicorn in the proxy's own loop, on a unix socket that only we can open."""
+"""The humans' servers: uvicorn in the proxy's own loop, on a unix socket that only we can open, and for the web on a port of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from proxy.errors import ConfigurationError
 
@@ -46,6 +47,65 @@ class AdminServer:
         self._socket.close()
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
+
+
+class WebServer:
+    """Serves the web inbox on a port of its own."""
+
+    def __init__(self, address: tuple[str, int], tls: tuple[Path, Path] | None = None) -> None:
+        """Takes the port; `app` is set before it is served.
+
+        Raises:
+            ConfigurationError: the address, or the certificate, cannot be had.
+        """
+        self.tls = tls
+        self._socket = _bound(address)
+        self.address: tuple[str, int] = self._socket.getsockname()[:2]
+        self._server: _InLoop | None = None
+
+    async def serve(self, app: ASGIApp) -> None:
+        """Serves until `stop`."""
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=512,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=16_384,
+            ssl_certfile=self.tls[0] if self.tls is not None else None,
+            ssl_keyfile=self.tls[1] if self.tls is not None else None,
+        )
+        self._server = _InLoop(config)
+        try:
+            await self._server.serve(sockets=[self._socket])
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _bound(address: tuple[str, int]) -> socket.socket:
+    try:
+        family, kind, proto, _, where = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0]
+        made = socket.socket(family, kind, proto)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(where)
+        made.listen(128)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--inbox {address[0]}:{address[1]}: {error.strerror or error}; choose another address"
+        ) from error
+    made.setblocking(False)
+    return made
 
 
 def _listen(path: Path) -> socket.socket:

@@ -120,6 +120,8 @@ _STEP_5 = (
     "UPDATE holds SET agent = json_extract(CAST(document AS TEXT), '$.agent')",
     """CREATE INDEX holds_of_agent ON holds (agent, args_sha256)
         WHERE state IN ('pending', 'approved')""",
+    "CREATE INDEX holds_by_tool ON holds (agent, name, seq)",
+    "CREATE INDEX holds_by_state ON holds (state, seq)",
     "ALTER TABLE credentials ADD COLUMN human TEXT",
 )
 

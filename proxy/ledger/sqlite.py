@@ -118,6 +118,18 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
             f"WHERE state IN ({_marks(wanted)}) ORDER BY seq DESC LIMIT ?", (*wanted, limit)
         )
 
+    def pending_holds(self, *, limit: int, skip: int = 0) -> tuple[tuple[Hold, ...], int]:
+        count = self._db.rows("SELECT count(*) FROM holds WHERE state = 'pending'")[0][0]
+        held = self._holds("WHERE state = 'pending' ORDER BY seq LIMIT ? OFFSET ?", (limit, skip))
+        return held, int(count)
+
+    def hold_before(self, hold: Hold) -> Hold | None:
+        return self._first_hold(
+            "WHERE agent = ? AND name = ? AND seq < (SELECT seq FROM holds WHERE id = ?)"
+            " ORDER BY seq DESC LIMIT 1",
+            (hold.agent, hold_name(hold.name, hold.namespace), hold.id),
+        )
+
     def open_hold_for(
         self,
         *,

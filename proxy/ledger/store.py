@@ -255,6 +255,12 @@ class Transaction(Protocol):
     def holds(self, states: Sequence[HoldState] = (), limit: int = 1000) -> tuple[Hold, ...]:
         """Holds in these states (all when empty), newest first."""
 
+    def pending_holds(self, *, limit: int, skip: int = 0) -> tuple[tuple[Hold, ...], int]:
+        """Holds that wait, the oldest first, and how many there are in all."""
+
+    def hold_before(self, hold: Hold) -> Hold | None:
+        """The last earlier hold of the same agent and tool, whatever became of it."""
+
     def open_hold_for(
         self,
         *,

@@ -71,6 +71,7 @@ class Pipeline:
         self.rulebook = Rulebook(rules, now_ms(), int(settings.settle_after_s * 1000))
         self.settings = settings
         self.closing = False
+        self.own_addresses: list[tuple[str, int]] = []  # where people's servers listen
         self.room = WaitingRoom()
         self._writer = writer
         self._now_ms = now_ms

@@ -60,8 +60,30 @@ class HoldDesk:
         """Takes other settings, as a replay of a recorded run does."""
         self._settings = settings
 
-    async def list(self, states: Sequence[HoldState] = ()) -> tuple[Hold, ...]:
-        return await self._writer.run(lambda tx, _emit: tx.holds(states))
+    async def list(
+        self, states: Sequence[HoldState] = (), *, limit: int = 1000
+    ) -> tuple[Hold, ...]:
+        """Returns holds in these states (all when empty), the newest first."""
+        return await self._writer.run(lambda tx, _emit: tx.holds(states, limit))
+
+    async def waiting(self, *, limit: int, skip: int = 0) -> tuple[tuple[Hold, ...], int]:
+        """Returns holds that wait, the oldest first, and how many there are in all."""
+        return await self._writer.run(lambda tx, _emit: tx.pending_holds(limit=limit, skip=skip))
+
+    async def with_former(self, hold_id: str) -> tuple[Hold, Hold | None]:
+        """Returns a hold by its whole id, and the last one before it of the same agent and tool.
+
+        Raises:
+            HoldError: there is none.
+        """
+
+        def read(tx: Transaction, _emit: Emit) -> tuple[Hold, Hold | None]:
+            hold = tx.hold(hold_id)
+            if hold is None:
+                raise HoldError(f"hold {hold_id!r}: there is none")
+            return hold, tx.hold_before(hold)
+
+        return await self._writer.run(read)
 
     async def get(self, hold_id: str) -> Hold:
         """Returns a hold by its id or an unambiguous beginning or end of it.

@@ -137,6 +137,11 @@ class RuleSet:
         self.checkpoint_budgets = frozenset(b.name for b in counting if b.since_checkpoint)
 
     @property
+    def compiled(self) -> Loaded:
+        """The compiled rules by kind, for people to look at."""
+        return self._loaded
+
+    @property
     def warnings(self) -> tuple[Problem, ...]:
         """What is odd about the set, in file order."""
         return self._loaded.warnings

@@ -122,10 +122,15 @@ class Proxy:
     def kill(self) -> None:
         self.stop(signal.SIGKILL)
 
-    def ask(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Asks the admin side, as the command line does."""
+    def ask(
+        self, path: str, body: dict[str, Any] | None = None, *, token: str | None = None
+    ) -> dict[str, Any]:
+        """Asks the admin side, as the command line does; `token` is of a person who answers."""
         transport = httpx.HTTPTransport(uds=str(self.admin))
-        with httpx.Client(transport=transport, timeout=10, trust_env=False) as client:
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        with httpx.Client(
+            transport=transport, timeout=10, trust_env=False, headers=headers
+        ) as client:
             answer = (
                 client.get("http://checkrein" + path)
                 if body is None
@@ -203,7 +208,7 @@ def start_proxy(tmp_path: Path) -> Iterator[StartProxy]:
         argv += ["--ca-dir", str(folder / "ca"), "--hold-wait", hold_wait, "--keepalive", "200ms"]
         if "--abandon-after" not in options:
             argv += ["--abandon-after", "0s"]
-        argv += ["--no-inbox", *options]
+        argv += [*([] if "--inbox" in options else ["--no-inbox"]), *options]
         proxy = Proxy(folder, argv, port, environment or {})
         made.append(proxy)
         return proxy.start()

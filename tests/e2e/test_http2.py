@@ -167,7 +167,7 @@ def proxy(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> It
     argv += ["--rules", str(folder / "rules.yaml"), "--state", str(folder / "state.sqlite")]
     argv += ["--log", str(folder / "log.jsonl"), "--admin", str(folder / "a.sock")]
     argv += ["--ca-dir", str(folder / "ca"), "--hold-wait", "20s", "--keepalive", "200ms"]
-    argv += ["--trust-ca", str(folder / "upstream-ca.pem"), "--no-inbox"]
+    argv += ["--trust-ca", str(folder / "upstream-ca.pem"), "--no-inbox", "--abandon-after", "0s"]
     proxy = Proxy(folder, argv, port)
     yield proxy.start()
     proxy.stop()

@@ -238,7 +238,9 @@ def _serve(folder: Path, hold_wait: str) -> Iterator[Line]:
         argv += ["--rules", str(folder / "rules.yaml"), "--state", str(folder / "state.sqlite")]
         argv += ["--log", str(folder / "log.jsonl"), "--admin", str(folder / "a.sock")]
         argv += ["--ca-dir", str(folder / "ca"), "--hold-wait", hold_wait, "--keepalive", "200ms"]
-        proxy = Proxy(folder, [*argv, "--no-inbox", "--upstream", model.url], port).start()
+        proxy = Proxy(
+            folder, [*argv, "--no-inbox", "--abandon-after", "0s", "--upstream", model.url], port
+        ).start()
         yield Line(proxy, model)
         proxy.stop()
 

@@ -139,6 +139,7 @@ def _become(request: dict[str, Any]) -> None:
 def _import_all() -> None:
     gc.disable()
     import proxy.cli.run
+    import proxy.inbox.web.site
     import proxy.service  # noqa: F401
 
     gc.freeze()

@@ -1,0 +1,1 @@
+"""The web inbox: where people see what waits and answer it, on a listener of its own."""

@@ -1,0 +1,69 @@
+"""Who is signed in: sessions in memory, known by a random id that only the browser and its cookie have.
+
+What belongs here: making, finding and ending sessions; `now_ms` comes in. The id is 256 random bits, and only its digest is kept, so that a
+dump of memory lets nobody in. A session ends after half an hour without a request, after twelve hours in any case, and when the proxy does.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from hashlib import sha256
+
+from proxy.approval import Approver
+
+IDLE_MS = 30 * 60_000
+LONGEST_MS = 12 * 3_600_000
+_MOST = 10_000
+
+
+@dataclass(slots=True)
+class Session:
+    """One signed-in browser; `claimed` is who an identity provider said it is."""
+
+    name: str
+    csrf: str
+    began_ms: int
+    seen_ms: int
+    claimed: Approver | None = None
+
+
+class Sessions:
+    """All that are signed in."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, Session] = OrderedDict()
+
+    def begin(self, person: Approver, now_ms: int, *, claimed: bool = False) -> str:
+        """Returns the id of a new session."""
+        made = secrets.token_urlsafe(32)
+        self._open[_digest(made)] = Session(
+            person.name,
+            secrets.token_urlsafe(32),
+            now_ms,
+            now_ms,
+            person if claimed else None,
+        )
+        if len(self._open) > _MOST:
+            self._open.popitem(last=False)
+        return made
+
+    def find(self, session_id: str, now_ms: int) -> Session | None:
+        """Returns a session that has not ended, and notes that it is in use."""
+        name = _digest(session_id)
+        session = self._open.get(name)
+        if session is None:
+            return None
+        if now_ms - session.seen_ms > IDLE_MS or now_ms - session.began_ms > LONGEST_MS:
+            del self._open[name]
+            return None
+        session.seen_ms = now_ms
+        return session
+
+    def end(self, session_id: str) -> None:
+        self._open.pop(_digest(session_id), None)
+
+
+def _digest(session_id: str) -> str:
+    return sha256(session_id.encode("utf-8", "surrogatepass")).hexdigest()
