@@ -17,6 +17,7 @@ from typing import assert_never
 
 from proxy.errors import CheckreinError, WireError
 from proxy.model import Call, Hold, HoldState, Identity, Trust, Verdict
+from proxy.pipeline import wait_tool
 from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
@@ -53,6 +54,7 @@ class _Waiting:
     hold: Hold
     key: str
     until_s: float  # loop time
+    asks_only: bool = False  # a call of `wait_for_approval`: the hold is another call's
 
 
 class Exchange:
@@ -80,6 +82,7 @@ class Exchange:
         self.status = 200
         self.stepped: tuple[bytes, bool] | None = None  # what `step_in_hook` brought
         self.given_back: frozenset[str] = frozenset()  # names under which outputs were restored
+        self.offers_wait = False  # the model was offered `wait_for_approval`
         self.outlay: tuple[Spending, Outlay] | None = None  # what was reserved for this request
         self.head_usage: Usage | None = None  # what the answer's head says
         self._said = bytearray()
@@ -255,6 +258,9 @@ class Exchange:
                 assert_never(event)
 
     async def _judge(self, key: int, call: Call) -> None:
+        if self.offers_wait and call.name == wait_tool.NAME:
+            await self._wait_for_approval(key, call)
+            return
         sure = self._opened.confidence
         if sure is not None and call.confidence is None:
             call = replace(call, confidence=Decimal(f"{sure:.4f}"))
@@ -282,6 +288,20 @@ class Exchange:
         # What the gate says now stands before everything that is still queued.
         self._queue.extendleft(reversed(self._opened.rule(key, ruling)))
 
+    async def _wait_for_approval(self, key: int, call: Call) -> None:
+        """Answers the tool that we have offered, at once or when its hold is answered."""
+        hold = await wait_tool.hold_asked_for(self._pipeline, self.identity, call.arguments)
+        if hold is None or hold.state is not HoldState.PENDING:
+            self._answer_wait(key, wait_tool.UNKNOWN if hold is None else wait_tool.outcome(hold))
+            return
+        wait_s = self._profile.wait_s_for(hold, self._pipeline.settings)
+        until_s = asyncio.get_running_loop().time() + wait_s
+        decision = Decision(Verdict.HOLD, call, hold=hold)
+        self._waiting[key] = _Waiting(decision, hold, "", until_s, asks_only=True)
+
+    def _answer_wait(self, key: int, text: str) -> None:
+        self._queue.extendleft(reversed(self._opened.rule(key, Refuse(text))))
+
     async def _account(self, call: Call) -> None:
         name = call_key(self.identity, call, self.ref)
         await self._pipeline.account(call, self.identity, name)
@@ -295,8 +315,9 @@ class Exchange:
         holds = {w.hold.id: w.hold for w in self._waiting.values()}
         answered = await self._pipeline.wait_for(holds, self.presence, timeout_s)
         if self.presence.gone:
-            for hold_id in holds:
-                await self._pipeline.abandon(hold_id)
+            for waiting in self._waiting.values():
+                if not waiting.asks_only:
+                    await self._pipeline.abandon(waiting.hold.id)
             self._waiting.clear()
             self._queue.clear()
             return False
@@ -305,6 +326,12 @@ class Exchange:
         for key, waiting in list(self._waiting.items()):
             hold = answered.get(waiting.hold.id)
             if hold is None and now_s < waiting.until_s:
+                continue
+            if waiting.asks_only:
+                moved = True
+                del self._waiting[key]
+                self._answer_wait(key, wait_tool.outcome(hold or waiting.hold))
+                await self._handle_all(out)
                 continue
             decision = waiting.decision
             if hold is not None:

@@ -35,6 +35,7 @@ from proxy.addon.tool_request import OVERRIDES, ToolRequest
 from proxy.addon.tunnels import Tunnels
 from proxy.addon.unparsed import Unparsed, names_of
 from proxy.errors import CheckreinError, WireError
+from proxy.pipeline import wait_tool
 from proxy.pipeline.clients import ClientProfile, profile_of
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
@@ -44,7 +45,9 @@ from proxy.pipeline.texts import refusal_text, upstream_error_text
 from proxy.wire import detect
 from proxy.wire.codec import ParsedRequest, WireProtocol
 from proxy.wire.encoding import decode_body
+from proxy.wire.jsontext import decode_object, encode
 from proxy.wire.mcp import detect as mcp
+from proxy.wire.offering import with_tool
 from proxy.wire.usage import usage_of_headers
 
 logger = logging.getLogger("checkrein")
@@ -221,6 +224,8 @@ class Gatekeeper:
                 flow.request.headers.pop("content-encoding", None)
                 flow.request.content = restored
                 exchange.given_back = frozenset(key for m in memories for key in m.keys)
+        if parsed is not None and self._pipeline.rules.wait_tool and not is_signed(flow.request):
+            exchange.offers_wait = _offer_wait(flow.request, protocol)
         flow.metadata[MARK] = exchange
         if parsed is not None and self._spending.is_counted:
             await self._reserve(flow, exchange, parsed, body)
@@ -380,6 +385,23 @@ class Gatekeeper:
         # Where this very connection came in: the port may have been chosen by the system.
         here = flow.client_conn.sockname
         return is_own_address(flow.request.host, flow.request.port, here[0], here[1])
+
+
+def _offer_wait(request: http.Request, protocol: WireProtocol) -> bool:
+    """Puts `wait_for_approval` into what a model is offered; returns whether it is there."""
+    body = decode_body(request.raw_content or b"", request.headers.get("content-encoding"))
+    offered = with_tool(
+        protocol.name,
+        decode_object(body, "request"),
+        wait_tool.NAME,
+        wait_tool.DESCRIPTION,
+        wait_tool.SCHEMA,
+    )
+    if offered is None:
+        return False
+    request.headers.pop("content-encoding", None)
+    request.content = encode(offered)
+    return True
 
 
 def _protocol_of(request: http.Request) -> WireProtocol | None:

@@ -38,6 +38,7 @@ from collections.abc import Mapping
 
 from proxy.errors import WireError
 from proxy.model import Call, HoldState, Identity, Json, Side, Verdict
+from proxy.pipeline import wait_tool
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.judge import call_key
@@ -46,7 +47,7 @@ from proxy.pipeline.mcp_settling import OpenRequests, name_of
 from proxy.pipeline.mcp_turn import Asked, Turn, Waiting
 from proxy.pipeline.texts import refusal_text
 from proxy.pipeline.waiting import Presence
-from proxy.wire.jsontext import call_from_value
+from proxy.wire.jsontext import call_from_value, encode
 from proxy.wire.mcp import messages
 from proxy.wire.mcp.messages import CALL, ELICIT, LIST, PROMPT, READ, SAMPLE, Kind, Message
 
@@ -107,6 +108,9 @@ class McpChannel:
 
     async def _judge_request(self, turn: Turn, at: int, message: Message) -> None:
         call = self._call(message.method, message.params)
+        if message.method == CALL and call.name == wait_tool.NAME and await self._offers_wait():
+            await self._wait_for_approval(turn, at, message, call)
+            return
         round_ = (call.name, call.args_sha256)
         key = None
         if "inputResponses" in message.params or "requestState" in message.params:
@@ -134,6 +138,39 @@ class McpChannel:
         elif turn.by_client and message.id is not None:
             asked = Asked(message.method, key, call, modern=message.is_modern)
             self._open.note(turn, message, asked)
+
+    # --- `wait_for_approval` -------------------------------------------------------------------------
+
+    async def _offers_wait(self) -> bool:
+        """Whether the tool is ours here: the rules offer it, and the server has none of its name."""
+        if not self._pipeline.rules.wait_tool:
+            return False
+        pins = await self._pipeline.in_transaction(lambda tx, _emit: tx.tool_pins(self.server))
+        return wait_tool.NAME not in pins
+
+    async def _wait_for_approval(self, turn: Turn, at: int, message: Message, call: Call) -> None:
+        hold = await wait_tool.hold_asked_for(self._pipeline, self.identity, call.arguments)
+        if hold is None:
+            turn.tell(at, wait_tool.UNKNOWN, is_error=True)
+        elif hold.state is not HoldState.PENDING or message.id is None:
+            turn.tell(at, wait_tool.outcome(hold))
+        else:
+            decision = Decision(Verdict.HOLD, call, hold=hold)
+            turn.waiting.append(Waiting(message, call, "", decision, hold, at, asks_only=True))
+
+    async def _offer_wait(self, turn: Turn, at: int, message: Message, asked: Asked) -> None:
+        """Puts the tool into the first page of what a server lists."""
+        value = message.document.get("result")
+        tools = value.get("tools") if isinstance(value, dict) else None
+        if asked.first_page and isinstance(tools, list) and await self._offers_wait():
+            ours = {
+                "name": wait_tool.NAME,
+                "description": wait_tool.DESCRIPTION,
+                "inputSchema": wait_tool.SCHEMA,
+                "annotations": {"readOnlyHint": True},
+            }
+            result = {**message.document["result"], "tools": [*tools, ours]}
+            turn.replace(at, encode({**message.document, "result": result}))
 
     def _call(self, method: str, params: Mapping[str, Json]) -> Call:
         if method == CALL:
@@ -187,6 +224,7 @@ class McpChannel:
             await pin_tools(
                 self._pipeline, self.identity, self.server, value, whole=asked.first_page
             )
+            await self._offer_wait(turn, at, message, asked)
         elif asked.key is not None:
             await self._open.settle(asked, message, value)
 
@@ -230,6 +268,10 @@ class McpChannel:
             await self.leave(turn)
             return
         for waiting in [w for w in turn.waiting if w.hold.id in answered]:
+            if waiting.asks_only:
+                turn.waiting.remove(waiting)
+                turn.tell(waiting.at, wait_tool.outcome(answered[waiting.hold.id]))
+                continue
             decision = await self._pipeline.decide(waiting.call, self.identity, waiting.key)
             if (other := decision.pending) is not None:
                 waiting.hold, waiting.decision = other, decision  # it stands for the call now
@@ -239,17 +281,20 @@ class McpChannel:
 
     async def park(self, turn: Turn) -> None:
         """Stops waiting: who asked is told `pending`; the holds stay open."""
-        for waiting in turn.waiting:
-            await self._pipeline.desk.parked(waiting.hold)
         parked, turn.waiting = turn.waiting, []
         for waiting in parked:
+            if waiting.asks_only:
+                turn.tell(waiting.at, wait_tool.outcome(waiting.hold))
+                continue
+            await self._pipeline.desk.parked(waiting.hold)
             await self._conclude(turn, waiting, waiting.decision)
 
     async def leave(self, turn: Turn) -> None:
         """Who waited went away: its holds end, nothing of the turn goes on."""
         left, turn.waiting = turn.waiting, []
         for waiting in left:
-            await self._pipeline.abandon(waiting.hold.id)
+            if not waiting.asks_only:  # that hold is another call's
+                await self._pipeline.abandon(waiting.hold.id)
             self._held.pop(name_of(waiting.message.id), None)
             turn.refuse(waiting.at, "the connection ended while it waited")
 

@@ -37,6 +37,7 @@ class Waiting:
     hold: Hold
     at: int  # which message of the payload
     input_key: str | None = None  # in an `input_required` result: which of its requests
+    asks_only: bool = False  # a call of `wait_for_approval`: the hold is another call's
 
 
 @dataclass(slots=True)
@@ -114,6 +115,16 @@ class Turn:
         self._instead[at] = None
         if made:
             self._answers.append(made)
+
+    def tell(self, at: int, text: str, *, is_error: bool = False) -> None:
+        """Answers a tool call with a text, in the server's place."""
+        message = self.payload.messages[at]
+        self._instead[at] = None
+        if message.id is not None:
+            modern = message.is_modern
+            self._answers.append(
+                messages.tool_text(message.id, text, modern=modern, is_error=is_error)
+            )
 
     def replace(self, at: int, data: bytes) -> None:
         self._instead[at] = data

@@ -220,7 +220,12 @@ def refused_result(message: Message, text: str) -> bytes:
 
 
 def tool_error(id_: Id, text: str, *, modern: bool) -> bytes:
-    value: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
+    return tool_text(id_, text, modern=modern, is_error=True)
+
+
+def tool_text(id_: Id, text: str, *, modern: bool, is_error: bool = False) -> bytes:
+    """Returns a tool's result that is one text."""
+    value: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": is_error}
     if modern:
         value["resultType"] = "complete"  # 2026-07-28 wants it said
     return result(id_, value)
