@@ -1,4 +1,4 @@
-"""`scripts/bench NAME [--json]`: throughput, stream, held, decision, session, governance, replay, reload."""
+"""`scripts/bench NAME [--json]`: throughput, stream, held, holds, decision, session, governance, replay, reload."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ import importlib
 import json
 from pathlib import Path
 
-NAMES = ("throughput", "stream", "held", "decision", "session", "governance", "replay", "reload")
+NAMES = (
+    "throughput",
+    "stream",
+    "held",
+    "holds",
+    "decision",
+    "session",
+    "governance",
+    "replay",
+    "reload",
+)
 
 
 def main() -> None:

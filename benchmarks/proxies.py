@@ -99,7 +99,7 @@ def forward(rules: Path, folder: Path) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def checkrein(to: int, *more: str) -> Iterator[Running]:
+def checkrein(to: int, *more: str, inbox: str | None = None) -> Iterator[Running]:
     """checkrein as a reverse proxy, ledger and log durable."""
     port = free_port()
     with tempfile.TemporaryDirectory() as name:
@@ -108,6 +108,7 @@ def checkrein(to: int, *more: str) -> Iterator[Running]:
         argv = [sys.executable, "-m", "proxy", "run", "--listen", f"127.0.0.1:{port}"]
         argv += ["--upstream", f"http://127.0.0.1:{to}", "--rules", str(folder / "bench.yaml")]
         argv += ["--state", str(folder / "state.sqlite"), "--log", str(folder / "log.jsonl")]
-        argv += ["--admin", str(folder / "admin.sock"), "--no-inbox", "--ca-dir", name, *more]
+        argv += ["--admin", str(folder / "admin.sock"), "--ca-dir", name, *more]
+        argv += ["--no-inbox"] if inbox is None else ["--inbox", inbox]
         with _run(argv, port, folder) as running:
             yield running

@@ -31,6 +31,10 @@ _COUNT_CALL = (
 )
 
 
+_ELSEWHERE = 32
+"""How many sessions an agent's same call is looked for in: all of them wait for one answer."""
+
+
 class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals, SqliteGrants):
     """All reads and writes of `store.Transaction`."""
 
@@ -157,8 +161,9 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
     ) -> tuple[Hold, ...]:
         return self._holds(
             "WHERE agent = ? AND args_sha256 = ? AND name = ? AND expires_at_ms > ?"
-            " AND state IN ('pending', 'approved') ORDER BY state = 'approved' DESC, seq DESC",
-            (agent, args_sha256, hold_name(name, namespace), now_ms),
+            " AND state IN ('pending', 'approved') ORDER BY state = 'approved' DESC, seq DESC"
+            " LIMIT ?",
+            (agent, args_sha256, hold_name(name, namespace), now_ms, _ELSEWHERE),
         )
 
     def due_holds(self, now_ms: int) -> tuple[Hold, ...]:

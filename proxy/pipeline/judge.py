@@ -501,6 +501,8 @@ class Judge:
         # A session's name can be claimed; an answer given for one agent serves no other.
         if hold is not None and hold.agent == agent:
             return hold
+        if not any(approval.any_session for approval in self._in_force.rules.approvals):
+            return None
         elsewhere = tx.open_holds_of_agent(
             agent=agent,
             name=call.name,
