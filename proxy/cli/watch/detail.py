@@ -7,10 +7,11 @@ exceed), arguments after: an agent writes them, and can make them as long as it 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.cells import cell_len, chop_cells
+from rich.console import Console
 from rich.text import Text
 
 from proxy.cli import hold_words
@@ -18,6 +19,7 @@ from proxy.cli.admin import plain
 from proxy.cli.watch import asking, figures
 from proxy.cli.watch.events import Hold
 
+_UNASKED = Console(width=80)  # `Text.wrap` wants one for other alignments than this
 _LABEL = 8
 _MOST_SHOWN = 50_000
 _MOST_ENTRIES = 500
@@ -43,6 +45,11 @@ def folded(text: Text | str, width: int) -> list[Text]:
     return list(whole.divide(offsets[:-1]))
 
 
+def worded(text: Text, width: int) -> list[Text]:
+    """Returns a sentence in lines that end between words, where they can."""
+    return list(text.wrap(_UNASKED, max(2, width), overflow="fold"))
+
+
 def _rows(hold: Hold, now_ms: int, width: int) -> Iterator[tuple[str, Text]]:
     yield "hold", _head(hold, now_ms)
     yield "call", Text(plain(hold_words.name(hold)), "bold")
@@ -60,12 +67,16 @@ def _rows(hold: Hold, now_ms: int, width: int) -> Iterator[tuple[str, Text]]:
     said, need = asking.consents(hold)
     if need > 1 or said:
         yield "yes", _consents(hold, said, need)
-    yield "args", Text("")
-    for line in _arguments(hold["call"]["args"]):
-        yield "", Text(line)
+    yield from _labelled("args", (Text(line) for line in _arguments(hold["call"]["args"])))
     yield "rules", _text(hold["rules"], "dim")
-    yield "so far", Text("")
-    yield from _timeline(hold)
+    yield from _labelled("so far", _timeline(hold))
+
+
+def _labelled(label: str, content: Iterable[Text]) -> Iterator[tuple[str, Text]]:
+    """Rows of one kind; the first has the label."""
+    for line in content:
+        yield label, line
+        label = ""
 
 
 def _head(hold: Hold, now_ms: int) -> Text:
@@ -109,17 +120,17 @@ def _arguments(arguments: Any) -> list[str]:
     return made
 
 
-def _timeline(hold: Hold) -> Iterator[tuple[str, Text]]:
+def _timeline(hold: Hold) -> Iterator[Text]:
     entries = hold.get("timeline")
     if entries is None:
-        yield "", Text("…", "dim")
+        yield Text("…", "dim")
         return
     if not entries:
-        yield "", Text("nothing", "dim")
+        yield Text("nothing", "dim")
     if len(entries) > _MOST_ENTRIES:
-        yield "", Text(f"… {len(entries) - _MOST_ENTRIES} earlier", "dim")
+        yield Text(f"… {len(entries) - _MOST_ENTRIES} earlier", "dim")
     for entry in entries[-_MOST_ENTRIES:]:
-        yield "", _text(f"{str(entry['time'])[11:19]} {hold_words.entry(entry)}")
+        yield _text(f"{str(entry['time'])[11:19]} {hold_words.entry(entry)}")
 
 
 def _text(value: object, style: str = "") -> Text:

@@ -19,7 +19,7 @@ from proxy.cli.watch.asking import TYPED, Question
 from proxy.cli.watch.events import Hold
 from proxy.cli.watch.state import Mode, State
 
-_WIDE = 110
+_WIDE = 140
 _KEYS = (
     "j/k move  enter detail  a approve  g grant like it  t top up  d deny  D deny+freeze  "
     "f freeze  / filter  ? help  q quit"
@@ -94,7 +94,7 @@ def _foot(state: State, now_ms: int, width: int, height: int) -> list[Text]:
     said: list[Text] = []
     if state.message:
         style = "bold red" if state.is_error else "bold"
-        said = detail.folded(Text(plain(state.message), style), width)[: max(1, height // 3)]
+        said = detail.worded(Text(plain(state.message), style), width)[: max(1, height // 3)]
     if state.mode is Mode.FILTERING:
         return [*said, _input("/", state.filter, width)][-room:]
     keys = {Mode.DETAIL: _DETAIL_KEYS, Mode.HELP: "esc back  j/k scroll"}.get(state.mode, _KEYS)
@@ -104,7 +104,7 @@ def _foot(state: State, now_ms: int, width: int, height: int) -> list[Text]:
 def _question(state: State, question: Question, now_ms: int, width: int, room: int) -> list[Text]:
     """What is asked, what was typed, then the call as far as there is room, its amounts first."""
     hold = question.hold
-    ask = detail.folded(Text(plain(asking.heading(question)), "bold"), width)
+    ask = detail.worded(Text(plain(asking.heading(question)), "bold"), width)
     if question.verb in TYPED:
         last = [_input("> ", question.text, width), Text("enter sends  esc: not", "dim")]
         hint = asking.example(question)
@@ -147,7 +147,7 @@ def _body(state: State, now_ms: int, width: int, room: int) -> list[Text]:
         return _help(width)
     if state.away is not None:
         text = f"{state.away} It is asked again every moment; what waits goes on waiting."
-        return detail.folded(Text(plain(text), "red"), width)
+        return detail.worded(Text(plain(text), "red"), width)
     if state.detail is not None:
         return _detail(state, state.detail, now_ms, width)
     if not state.is_loaded:
@@ -160,7 +160,7 @@ def _body(state: State, now_ms: int, width: int, room: int) -> list[Text]:
 def _help(width: int) -> list[Text]:
     made: list[Text] = []
     for keys, text in _HELP:
-        made += detail.folded(Text.assemble((f"{keys:<13}", "bold"), text), width)
+        made += detail.worded(Text.assemble((f"{keys:<13}", "bold"), text), width)
     return made
 
 
@@ -173,45 +173,54 @@ def _detail(state: State, hold: Hold, now_ms: int, width: int) -> list[Text]:
 
 def _list(state: State, now_ms: int, width: int, room: int) -> list[Text]:
     """As many holds as there is room for, the selected one among them."""
-    of_one = _line if width >= _WIDE else _three_lines
-    each = 1 if width >= _WIDE else 3
-    made = [_columns(width)] if width >= _WIDE and room > 3 else []
-    count = max(1, (room - len(made)) // each)
+    is_wide = width >= _WIDE
+    has_names = is_wide and room > 3
+    each = 1 if is_wide else 3
+    count = max(1, (room - has_names) // each)
     visible = state.visible
     at = min(state.at, len(visible) - 1)
     first = min(max(0, at - count // 2), max(0, len(visible) - count))
-    for hold in visible[first : first + count]:
-        lines = of_one(hold, now_ms, width)
+    holds = visible[first : first + count]
+    blocks = _rows(holds, now_ms, width) if is_wide else [_three_lines(h, now_ms) for h in holds]
+    made = [blocks[0][0]] if has_names else []
+    for hold, lines in zip(holds, blocks[1:] if is_wide else blocks, strict=True):
         if hold["id"] in state.sent:
             for line in lines:
                 line.stylize("dim")
         if hold["id"] == state.selected:
-            lines = [_selected(line, number, width) for number, line in enumerate(lines)]
+            lines = [_selected(lines[0], width), *lines[1:]]
         made += lines
     return made
 
 
-def _selected(line: Text, number: int, width: int) -> Text:
-    marked = Text.assemble(("> " if number == 0 else "  ", "bold"), line[2:])
+def _selected(line: Text, width: int) -> Text:
+    marked = Text.assemble("> ", line[2:], style="reverse")
     marked.truncate(width, pad=True)
-    marked.stylize("reverse" if number == 0 else "")
     return marked
 
 
-def _widths(width: int) -> tuple[int, int, int, int, int, int, int]:
-    """Of age, left, risk, amount, session, call and why."""
-    rest = width - 2 - 9 - 9 - 27 - 15 - 17
-    return 9, 9, 27, 15, 17, rest // 2, rest - rest // 2
+_NAMES = ("age", "left", "risk", "amount", "session", "call", "why")
+_MOST_WIDE = (9, 9, 30, 18, 20)  # the first columns; call and why share the rest
 
 
-def _columns(width: int) -> Text:
-    names = ("age", "left", "risk", "amount", "session", "call", "why")
-    cells = [_fit(Text(name), size) for name, size in zip(names, _widths(width), strict=True)]
-    return Text.assemble("  ", *cells, style="dim")
+def _rows(holds: Sequence[Hold], now_ms: int, width: int) -> list[list[Text]]:
+    """A line of columns' names, and one for each hold."""
+    table = [[Text(name, "dim") for name in _NAMES]]
+    table += [_cells(hold, now_ms) for hold in holds]
+    sizes = [
+        min(most, max(row[column].cell_len for row in table)) + 2
+        for column, most in enumerate(_MOST_WIDE)
+    ]
+    rest = max(0, width - 2 - sum(sizes))
+    sizes += [rest * 3 // 5, rest - rest * 3 // 5]
+    return [
+        [Text.assemble("  ", *(_fit(c, n) for c, n in zip(row, sizes, strict=True)))]
+        for row in table
+    ]
 
 
-def _line(hold: Hold, now_ms: int, width: int) -> list[Text]:
-    cells = (
+def _cells(hold: Hold, now_ms: int) -> list[Text]:
+    return [
         Text(figures.age(hold, now_ms)),
         _left(hold, now_ms),
         _risk(hold),
@@ -219,15 +228,10 @@ def _line(hold: Hold, now_ms: int, width: int) -> list[Text]:
         Text(plain(hold["session"]), "cyan"),
         Text(plain(hold_words.call(hold))),
         _why(hold),
-    )
-    return [
-        Text.assemble(
-            "  ", *(_fit(cell, size) for cell, size in zip(cells, _widths(width), strict=True))
-        )
     ]
 
 
-def _three_lines(hold: Hold, now_ms: int, width: int) -> list[Text]:
+def _three_lines(hold: Hold, now_ms: int) -> list[Text]:
     first = Text.assemble("  ", figures.age(hold, now_ms), "  ", _left(hold, now_ms), " left  ")
     amounts = figures.amounts(hold)
     if amounts:

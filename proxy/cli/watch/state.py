@@ -96,8 +96,11 @@ def step(state: State, event: Event, now: datetime) -> Step:
     """
     match event:
         case Key():
-            fresh = replace(state, message="", is_error=False)
-            return _KEYS[state.mode](fresh, event, now)
+            unsaid = replace(state, message="", is_error=False)
+            made, command = _KEYS[state.mode](unsaid, event, now)
+            if made == unsaid and command is None:
+                return state, None  # a key that does nothing: what was said stays
+            return made, command
         case Listed(holds, shown):
             return _listed(state, holds, shown), None
         case Answered(answer):
