@@ -160,7 +160,9 @@ def _body(state: State, now_ms: int, width: int, room: int) -> list[Text]:
 def _help(width: int) -> list[Text]:
     made: list[Text] = []
     for keys, text in _HELP:
-        made += detail.worded(Text.assemble((f"{keys:<13}", "bold"), text), width)
+        for line in detail.worded(Text(text), width - 13 if width >= 40 else width):
+            made.append(Text.assemble((f"{keys:<13}", "bold"), line))
+            keys = ""
     return made
 
 
