@@ -77,6 +77,8 @@ def admin(bench: Bench) -> Iterator[str]:
     [
         pytest.param(["nonsense"], "No such command", id="unknown-command"),
         pytest.param(["holds", "list"], "no running proxy", id="no-proxy"),
+        pytest.param(["holds", "watch"], "`checkrein holds list` prints", id="no-terminal"),
+        pytest.param(["holds", "watch", "--interval", "0s"], "at least 0.1s", id="no-interval"),
         pytest.param(["sessions", "show", "s"], "no running proxy", id="no-proxy-for-sessions"),
         pytest.param(["tail", "--no-follow"], "--log FILE", id="no-log"),
         pytest.param(["log", "verify", "/nowhere/x"], "does not exist", id="no-such-log"),

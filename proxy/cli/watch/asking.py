@@ -20,6 +20,7 @@ from proxy.cli.watch.events import Answer, Answered, Approve, Deny, Freeze, Hold
 from proxy.errors import ConfigurationError
 
 _GRANT_S = 3600.0
+_MOST_NAMED = 60
 
 
 class Verb(StrEnum):
@@ -60,15 +61,17 @@ def heading(question: Question) -> str:
         case Verb.APPROVE:
             return "Approve this call, once?"
         case Verb.GRANT:
-            return f"Approve it, and for an hour {_like_words(hold)}?"
+            return f"Approve it, and for an hour, in this session, {_like_words(hold)}?"
         case Verb.TOP_UP:
             return f"Top up {' or '.join(exceeded(hold))}, and approve. How much, how long?"
         case Verb.DENY:
             return "Deny this call. The agent reads why:"
         case Verb.DENY_AND_FREEZE:
-            return f"Deny this call and freeze session {hold['session']}. The agent reads why:"
+            return (
+                f"Deny this call and freeze session {short(hold['session'])}. The agent reads why:"
+            )
         case Verb.FREEZE:
-            return f"Freeze session {hold['session']}? None of its calls runs until it is thawed."
+            return f"Freeze session {short(hold['session'])}? None of its calls runs until it is thawed."
 
 
 def example(question: Question) -> str:
@@ -109,14 +112,14 @@ def told(answered: Answered) -> str:
             return f"Session {session} is frozen until `checkrein sessions thaw {shlex.quote(session)}`."
         case Deny(freeze=session):
             frozen = "" if session is None else f"; session {session} is frozen"
-            return f"{hold_words.name(answered.view)}: denied{frozen}."
+            return f"{short(hold_words.name(answered.view))}: denied{frozen}."
         case Approve():
             return _approved(answered.view)
 
 
 def _approved(view: Hold) -> str:
     said, need = consents(view)
-    name = hold_words.name(view)
+    name = short(hold_words.name(view))
     if view["state"] == "pending":
         return f"{name}: your yes is kept, {said} of {need}."
     if not view.get("grant"):
@@ -126,6 +129,12 @@ def _approved(view: Hold) -> str:
         f" {others} more that waited {'is' if others == 1 else 'are'} approved." if others else ""
     )
     return f"{name}: approved; {grants.words(grant)} until {grant['expires_at']}.{more}"
+
+
+def short(text: object) -> str:
+    """Returns the beginning of a text that an agent may have made long, and how long it is."""
+    whole = str(text)
+    return whole if len(whole) <= _MOST_NAMED else f"{whole[:_MOST_NAMED]}… ({len(whole)} long)"
 
 
 def consents(hold: Hold) -> tuple[int, int]:
@@ -163,13 +172,13 @@ def like_grant(hold: Hold) -> dict[str, Any]:
 
 def _like_words(hold: Hold) -> str:
     grant, effects = like_grant(hold), hold["effects"]
-    where = f"on {effects[0]['target']}" if grant["target"] == "same" else "on any target"
+    where = f"on {short(effects[0]['target'])}" if grant["target"] == "same" else "on any target"
     much = "of any amount"
     if "amount" in grant:
-        much = f"of up to {grant['amount']} {effects[0]['unit'] or ''}".rstrip()
+        much = short(f"of up to {grant['amount']} {effects[0]['unit'] or ''}".rstrip())
     elif all(effect["amount"] is None for effect in effects):
         much = ""
-    parts = (f"every {hold_words.name(hold)}", where, much, f"in session {hold['session']}")
+    parts = (f"every {short(hold_words.name(hold))}", much, where)
     return " ".join(part for part in parts if part)
 
 

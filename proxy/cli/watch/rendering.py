@@ -106,7 +106,7 @@ def _question(state: State, question: Question, now_ms: int, width: int, room: i
     hold = question.hold
     ask = detail.worded(Text(plain(asking.heading(question)), "bold"), width)
     if question.verb in TYPED:
-        last = [_input("> ", question.text, width), Text("enter sends  esc: not", "dim")]
+        last = [_input("> ", question.text, width), Text("enter sends  esc: no", "dim")]
         hint = asking.example(question)
         if hint and not question.text:
             last[0].append(plain(hint), "dim")

@@ -70,6 +70,8 @@ class State:
     @property
     def visible(self) -> tuple[Hold, ...]:
         """The holds that the filter leaves."""
+        if not self.filter:
+            return self.holds
         wanted = self.filter.casefold()
         return tuple(hold for hold in self.holds if wanted in _searched(hold))
 

@@ -212,7 +212,7 @@ def test_a_hold_in_full() -> None:
     ("typed", "shown"),
     [
         ("a", ["Approve this call, once?", "45 EUR", "refund(id='A-3', amount=45)", "y yes"]),
-        ("g", ["for an hour every refund on A-3 of up to 45 EUR in session s?", "y yes"]),
+        ("g", ["for an hour, in this session, every refund of up to 45 EUR on A-3?", "y yes"]),
         ("t", ["Top up refunds, and approve.", "+500 EUR until 17:00"]),
         ("tx|enter", ["'x': write 'BUDGET", "> x"]),
         ("dno", ["The agent reads why:", "> no", "refund(id='A-3', amount=45)"]),
@@ -234,6 +234,19 @@ def test_a_call_that_is_too_long_to_ask_about_says_so() -> None:
     assert "more lines of the call" in " ".join(said)
     assert "45 EUR" in " ".join(said)
     assert said[-1] == "y yes  any other key: no"
+
+
+@pytest.mark.parametrize("typed", ["a", "g", "t", "d", "D", "f"])
+def test_what_is_long_hides_no_question(typed: str) -> None:
+    """Names and targets of thousands of characters leave the question, the amount's beginning and the keys on the screen."""
+    lines = drawn(opened(hostile(HOSTILE["long"]), typed=typed), 60, 10)
+    said = " ".join(" ".join(lines).split())
+    assert "(3000 long)" in said or typed in "atd"
+    assert "45 x" in said
+    assert lines[-1].startswith("y yes" if typed in "agf" else "enter sends")
+    assert {"a": "once?", "g": "of up to 45", "t": "Top up b", "d": "reads why:"}.get(
+        typed, ""
+    ) in said
 
 
 def test_a_hold_that_ended_while_it_is_asked_about() -> None:
