@@ -16,7 +16,7 @@ _COMMANDS = {
     "exec": ("proxy.cli.exec", "Run an agent through the proxy, nothing else to set."),
     "mcp": ("proxy.cli.mcp.command", "Judge the calls of a tool server over stdio."),
     "tail": ("proxy.cli.tail", "Follow the decision log, readable."),
-    "holds": ("proxy.cli.holds", "List, show, approve and deny held calls."),
+    "holds": ("proxy.cli.holds", "List, show, watch, approve and deny held calls."),
     "sessions": ("proxy.cli.sessions", "List, show, freeze and thaw sessions."),
     "grants": ("proxy.cli.grants", "List grants, and take them back."),
     "people": ("proxy.cli.people", "Who may answer: make and check the people file."),

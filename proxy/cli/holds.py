@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli import grants
+from proxy.cli import grants, hold_words
 from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
 from proxy.cli.options import Duration, admin_option
 from proxy.errors import ConfigurationError
@@ -21,7 +21,7 @@ _STATES = ["pending", "approved", "used", "denied", "expired", "abandoned", "sup
 
 @click.group("holds")
 def command() -> None:
-    """List, show, approve and deny held calls."""
+    """List, show, watch, approve and deny held calls."""
 
 
 @command.command("list")
@@ -44,24 +44,17 @@ def list_(*, states: tuple[str, ...], everything: bool, as_json: bool, admin: Pa
     for column in ("id", "state", "since", "session", "call", "why"):
         table.add_column(column, overflow="fold", no_wrap=column == "id")  # to be copied
     for hold in holds:
-        why = " ".join(_told(reason) for reason in hold["reasons"])
+        why = " ".join(hold_words.reason(reason) for reason in hold["reasons"])
         cells = (
             hold["id"],
             hold["state"],
             hold["created_at"],
             hold["session"],
-            _call(hold),
+            hold_words.call(hold),
             why,
         )
         table.add_row(*(Text(plain(cell)) for cell in cells))
     Console().print(table)
-
-
-def _told(reason: dict[str, Any]) -> str:
-    """A reason's text; one of a rule in shadow holds nothing, and says so."""
-    if reason.get("mode") == "shadow":
-        return f"(in shadow, would {reason['verdict']}) {reason['text']}"
-    return str(reason["text"])
 
 
 @command.command("show")
@@ -76,18 +69,13 @@ def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
         return
     click.echo(f"hold {hold['id']}  {hold['state']}  since {hold['created_at']}")
     click.echo(plain(f"session {hold['session']}   agent {hold['agent']}"))
-    click.echo(f"call    {_call(hold)}")
+    click.echo(plain(f"call    {hold_words.call(hold)}"))
     for reason in hold["reasons"]:
-        at = f"  ({reason['file']}:{reason['line']})" if reason["file"] else ""
-        click.echo(plain(f"why     {reason['rule']}: {_told(reason)}{at}"))
+        click.echo(plain(f"why     {hold_words.reason_with_place(reason)}"))
     for budget in hold["budgets"]:
-        unit = f" {budget['unit']}" if budget["unit"] else ""
-        line = f"{budget['before']} -> {budget['after']} of {budget['limit']}{unit}"
-        click.echo(f"budget  {budget['name']}: {line}")
+        click.echo(plain(f"budget  {budget['name']}: {hold_words.budget(budget)}"))
     for effect in hold["effects"]:
-        amount = "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
-        what = f"{effect['kind']}{amount} on {effect['target']} ({effect['reversibility']})"
-        click.echo(plain(f"effect  {what}"))
+        click.echo(plain(f"effect  {hold_words.effect(effect)}"))
     for ask in hold["asks"]:
         who = " or ".join(ask["by"]) or "anybody who may answer"
         click.echo(plain(f"asks    {ask['rule']}: {ask['approvals']} of {who}"))
@@ -96,11 +84,22 @@ def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
     click.echo(plain(f"rules   {hold['rules']}"))
     click.echo("so far:")
     for entry in hold["timeline"]:
-        amount = "" if entry["amount"] is None else f" {entry['amount']} {entry['unit'] or ''}"
-        what = f"{entry['kind']}{amount} on {entry['target']} [{entry['state']}]"
-        click.echo(plain(f"  {entry['time']} {entry['call']['name']}: {what}"))
+        click.echo(plain(f"  {entry['time']} {hold_words.entry(entry)}"))
     if hold["state"] == "pending":
         click.echo(f"expires {hold['expires_at']}; checkrein holds approve {hold['id']}")
+
+
+@command.command("watch")
+@click.option("--by", default=whoami, help="Who answers.")
+@click.option(
+    "--interval", "interval_s", type=Duration(), default="1s", help="How often it is looked."
+)
+@admin_option
+def watch(*, by: str, interval_s: float, admin: Path | None) -> None:
+    """Show what waits, live in this terminal, and answer it with keys; `?` lists them."""
+    from proxy.cli.watch import command as terminal  # termios: not on every system
+
+    terminal.watch(admin, by, interval_s)
 
 
 @command.command("approve")
@@ -185,7 +184,8 @@ def _answer(
         echo_json(hold)
     else:
         by = hold["decided_by"] or hold["consents"][-1]["by"]
-        click.echo(plain(f"hold {hold['id']}: {hold['state']} by {by} — {_call(hold)}"))
+        said = f"hold {hold['id']}: {hold['state']} by {by}"
+        click.echo(plain(f"{said} — {hold_words.call(hold)}"))
         if hold["state"] == "pending":
             yes, needed = len(hold["consents"]), hold["approvals_needed"]
             click.echo(f"{yes} of {needed} people have said yes; it waits for the rest")
@@ -196,13 +196,3 @@ def _answer(
             )
             for other in hold["also"]:
                 click.echo(f"hold {other}: approved with it")
-
-
-def _call(hold: dict[str, Any]) -> str:
-    call = hold["call"]
-    name = f"{call['namespace']}: {call['name']}" if call.get("namespace") else call["name"]
-    arguments = call["args"]
-    if isinstance(arguments, dict):
-        shown = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
-        return plain(f"{name}({shown})")
-    return plain(f"{name}({arguments!r})")

@@ -77,6 +77,8 @@ def admin(bench: Bench) -> Iterator[str]:
     [
         pytest.param(["nonsense"], "No such command", id="unknown-command"),
         pytest.param(["holds", "list"], "no running proxy", id="no-proxy"),
+        pytest.param(["holds", "watch"], "`checkrein holds list` prints", id="no-terminal"),
+        pytest.param(["holds", "watch", "--interval", "0s"], "at least 0.1s", id="no-interval"),
         pytest.param(["sessions", "show", "s"], "no running proxy", id="no-proxy-for-sessions"),
         pytest.param(["tail", "--no-follow"], "--log FILE", id="no-log"),
         pytest.param(["log", "verify", "/nowhere/x"], "does not exist", id="no-such-log"),
@@ -160,6 +162,47 @@ async def test_an_agent_cannot_forge_what_is_shown(
     assert "\x1b[2K" not in outcome.out
     assert not any(line.startswith("budget  refunds: 0 -> 7") for line in outcome.out.splitlines())
     assert "[2K" in outcome.out
+
+
+HOSTILE = {
+    "escape": "\x1b[2J\x1b[1Hpay 1 EUR",
+    "clipboard": "\x1b]52;c;ZXZpbA==\x07",
+    "link": "\x1b]8;;http://evil.example\x1b\\bank\x1b]8;;\x1b\\",
+    "return": "pay 1000\rpay 1",
+    "line-end": "a\nbudget  refunds: 0 -> 7",
+    "c1": "\x9b2J\x9d52;c;x\x9c",
+    "bidi": "\u202etxt\u202c\u2066x\u2069\u200f\u200e",
+    "unseen": "pay\u200b1\u200c0\u200d0\u2060\ufeff\u3164\u034f\ufe0f",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+async def test_nothing_hostile_is_printed(bench: Bench, admin: str, run: Any, text: str) -> None:
+    """Tool names, arguments, sessions, agents, targets and the reasons made of them: escaped in each command."""
+    session = f"s{text}".replace("\n", " ")  # `proxy/identity.py` lets no such name in
+    who = bench.who(session=session, agent=text)
+    written = json.dumps({"order": text, text: [text]})
+    await bench.decide(bench.call(name=f"tool {text}", text=written), who)  # no rule knows it
+    await bench.decide(bench.call(name="deploy", text=written, response="r2"), who)
+    known, unknown = await bench.pipeline.desk.list()
+    for command in (
+        ["tail", "--no-follow"],
+        ["holds", "list"],
+        ["holds", "show", known.id],
+        ["holds", "show", unknown.id],
+        ["sessions", "list"],
+        ["sessions", "show", session],
+        ["holds", "approve", known.id, "--session"],
+        ["grants", "list"],
+        ["holds", "deny", unknown.id],
+    ):
+        outcome = run(*command, "--admin", admin)
+        assert (outcome.code, outcome.err) == (0, ""), command
+        shown = outcome.out.replace("\n", "")
+        assert shown.isprintable(), command
+        assert not set(shown) & set("\u3164\u034f\ufe0f"), command
+        assert "\\" in shown or command[0] == "grants", command
+        assert not any(line.startswith("budget  refunds") for line in outcome.out.splitlines())
 
 
 async def test_an_answer_that_comes_too_late_is_1(bench: Bench, admin: str, run: Any) -> None:
