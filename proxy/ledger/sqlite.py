@@ -15,7 +15,9 @@ from pathlib import Path
 from proxy.errors import LedgerError
 from proxy.ledger.account import SqliteAccount
 from proxy.ledger.connection import Connection
+from proxy.ledger.counts import SqliteCounts
 from proxy.ledger.grants import SqliteGrants
+from proxy.ledger.outbox import SqliteOutbox
 from proxy.ledger.rows import hold_documents, hold_from, hold_name
 from proxy.ledger.signals import SqliteSignals
 from proxy.ledger.sources import SqliteSources
@@ -31,7 +33,15 @@ _COUNT_CALL = (
 )
 
 
-class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals, SqliteGrants):
+class SqliteTransaction(
+    SqliteAccount,
+    SqliteStory,
+    SqliteSources,
+    SqliteSignals,
+    SqliteGrants,
+    SqliteOutbox,
+    SqliteCounts,
+):
     """All reads and writes of `store.Transaction`."""
 
     def __init__(self, db: Connection) -> None:

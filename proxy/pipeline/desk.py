@@ -9,6 +9,7 @@ from proxy.holds import HoldEvent, transition
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Hold, HoldState
+from proxy.pipeline.happenings import Happenings
 from proxy.pipeline.judge import RulesInForce
 from proxy.pipeline.records import checkpoint_record, hold_record
 from proxy.pipeline.standing import reviewed
@@ -40,6 +41,11 @@ class HoldDesk:
         self._room = room
         self._settings = settings
         self._now_ms = now_ms
+
+    @property
+    def happenings(self) -> Happenings:
+        """Who is told of each step."""
+        return self._in_force.happenings
 
     async def list(self, states: Sequence[HoldState] = ()) -> tuple[Hold, ...]:
         return await self._writer.run(lambda tx, _emit: tx.holds(states))
@@ -83,6 +89,7 @@ class HoldDesk:
                 expired = transition(hold, HoldEvent.EXPIRE, now_ms=self._now_ms())
                 tx.put_hold(expired)
                 emit(hold_record(expired, "expired"))
+                self.happenings.moved(tx, expired, "expired")
                 ended.append(hold.id)
             return ended
 
@@ -139,6 +146,7 @@ class HoldDesk:
         )
         tx.put_hold(hold)
         emit(hold_record(hold, _PAST[event]))
+        self.happenings.moved(tx, hold, _PAST[event])
         if event is HoldEvent.APPROVE:
             self._checkpoint(tx, emit, hold, by)
         return hold

@@ -61,6 +61,7 @@ class GrantDesk:
             grant = self._made(hold, asking, by, reason)
             tx.put_grant(grant)
             emit(grant_record(grant, "granted", by))
+            self._desk.happenings.granted(tx, grant, "granted")
             if hold.state is HoldState.PENDING:
                 hold = self._desk.approve_in(tx, emit, hold, by, reason)
             alike = [
@@ -120,6 +121,7 @@ class GrantDesk:
             grant = grants.revoked(_find(tx, grant_id), by, self._now_ms())
             tx.put_grant(grant)
             emit(grant_record(grant, "revoked", by))
+            self._desk.happenings.granted(tx, grant, "revoked")
             return grant
 
         return await self._writer.run(step)
