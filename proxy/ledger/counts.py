@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from proxy.ledger.connection import Connection
 
 HOUR_MS = 3_600_000
+_KEPT_MS = 9 * 24 * HOUR_MS
+"""A week, and what belongs to its first hours."""
 
 COUNTS_DDL: tuple[str, ...] = (
     """CREATE TABLE call_counts (
@@ -59,12 +61,17 @@ class SqliteCounts:
     """The part of a transaction that counts for the desk's figures."""
 
     _db: Connection
+    _hour_ms = 0  # in which it last counted
 
     def count_call(self, agent: str, now_ms: int) -> None:
+        hour_ms = now_ms // HOUR_MS * HOUR_MS
+        if hour_ms != self._hour_ms:
+            self._hour_ms = hour_ms
+            self._db.run("DELETE FROM call_counts WHERE hour_ms < ?", (hour_ms - _KEPT_MS,))
         self._db.run(
             "INSERT INTO call_counts VALUES (?, ?, 1)"
             " ON CONFLICT (hour_ms, agent) DO UPDATE SET calls = calls + 1",
-            (now_ms // HOUR_MS * HOUR_MS, agent),
+            (hour_ms, agent),
         )
 
     def calls_since(self, since_ms: int) -> Mapping[str, int]:
@@ -93,9 +100,6 @@ class SqliteCounts:
             (now_ms,),
         )[0]
         return int(row[0]), None if row[1] is None else int(row[1])
-
-    def forget_counts_of_calls(self, before_ms: int) -> None:
-        self._db.run("DELETE FROM call_counts WHERE hour_ms < ?", (before_ms,))
 
 
 def _facts(document: bytes) -> HoldFacts:

@@ -41,6 +41,8 @@ _COLUMNS = (
     "id, lane, event, created_at_ms, next_at_ms, hold_id, body, state, attempts, error, done_at_ms"
 )
 _WAITING = "waiting"
+_LINKS_KEPT_MS = 30 * 86_400_000
+"""Longer than any link lasts."""
 
 
 class SqliteOutbox:
@@ -118,19 +120,19 @@ class SqliteOutbox:
         rows = self._db.rows("SELECT sent_at_ms FROM outbox_lanes WHERE lane = ?", (lane,))
         return int(rows[0][0])
 
-    def leave_lanes(self, holder: str) -> None:
-        self._db.run("UPDATE outbox_lanes SET until_ms = 0 WHERE holder = ?", (holder,))
-
-    def note_sent(self, lane: str, at_ms: int) -> None:
-        self._db.run("UPDATE outbox_lanes SET sent_at_ms = ? WHERE lane = ?", (at_ms, lane))
+    def leave_lane(self, lane: str, holder: str, sent_at_ms: int | None = None) -> None:
+        self._db.run(
+            "UPDATE outbox_lanes SET until_ms = 0, sent_at_ms = coalesce(?, sent_at_ms)"
+            " WHERE lane = ? AND holder = ?",
+            (sent_at_ms, lane, holder),
+        )
 
     def forget_outbox(self, before_ms: int) -> None:
         self._db.run("DELETE FROM outbox WHERE done_at_ms < ?", (before_ms,))
 
     def use_link(self, digest: str, now_ms: int) -> bool:
+        before_ms = now_ms - _LINKS_KEPT_MS
+        self._db.run("DELETE FROM used_links WHERE used_at_ms < ?", (before_ms,))
         return bool(
             self._db.run("INSERT OR IGNORE INTO used_links VALUES (?, ?)", (digest, now_ms))
         )
-
-    def forget_links(self, before_ms: int) -> None:
-        self._db.run("DELETE FROM used_links WHERE used_at_ms < ?", (before_ms,))

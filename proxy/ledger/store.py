@@ -340,19 +340,14 @@ class Transaction(Protocol):
         """Takes a lane for a time; returns when something was last sent in it (0: never), None where
         another holder has it."""
 
-    def leave_lanes(self, holder: str) -> None:
-        """Gives back all lanes of a holder."""
-
-    def note_sent(self, lane: str, at_ms: int) -> None: ...
+    def leave_lane(self, lane: str, holder: str, sent_at_ms: int | None = None) -> None:
+        """Gives a lane back, and notes when something was sent in it."""
 
     def forget_outbox(self, before_ms: int) -> None:
         """Drops rows that ended before then."""
 
     def use_link(self, digest: str, now_ms: int) -> bool:
         """Uses a link up; False where it was used before."""
-
-    def forget_links(self, before_ms: int) -> None:
-        """Drops what is known of links that were used before then; they have expired."""
 
     # --- figures -----------------------------------------------------------------------------------
     def count_call(self, agent: str, now_ms: int) -> None: ...
@@ -368,8 +363,6 @@ class Transaction(Protocol):
 
     def pending_holds(self, now_ms: int) -> tuple[int, int | None]:
         """How many holds wait, and since when the oldest does."""
-
-    def forget_counts_of_calls(self, before_ms: int) -> None: ...
 
     # --- memory of refused responses ---------------------------------------------------------------
     def remember(

@@ -45,32 +45,35 @@ def is_target(url: str) -> bool:
 
 async def send(url: str, message: Message, *, timeout_s: float = TIMEOUT_S) -> str | None:
     """Sends a message to one URL; returns None, or what went wrong, without the URL."""
-    import apprise
 
     services = _opened(url)
     if not len(services):
         return "no service of apprise takes this URL"
-    failed = 0
-    for service in services:
-        is_text = service.notify_format == apprise.NotifyFormat.TEXT
-        one = apprise.Apprise(asset=_asset())
-        one.add(service)
-        try:
-            async with asyncio.timeout(timeout_s):
-                told = await one.async_notify(
-                    title=message.title,
-                    body=message.text if is_text else message.markdown,
-                    body_format=apprise.NotifyFormat.TEXT
-                    if is_text
-                    else apprise.NotifyFormat.MARKDOWN,
-                    notify_type=apprise.NotifyType.WARNING,
-                )
-        except TimeoutError:
-            return f"no answer in {timeout_s:g} s"
-        except Exception as error:  # noqa: BLE001 - a hundred services; their texts name URLs
-            return f"it failed ({type(error).__name__})"
-        failed += not told
-    return "the service did not take it" if failed else None
+    try:
+        async with asyncio.timeout(timeout_s):
+            told = [await _told(service, message) for service in services]
+    except TimeoutError:
+        return f"no answer in {timeout_s:g} s"
+    except Exception as error:  # noqa: BLE001 - a hundred services; their texts name URLs
+        return f"it failed ({type(error).__name__})"
+    return None if all(told) else "the service did not take it"
+
+
+async def _told(service: Any, message: Message) -> bool:
+    """Sends to one service, in the format that it speaks."""
+    import apprise
+
+    one = apprise.Apprise(asset=_asset())
+    one.add(service)
+    is_text = service.notify_format == apprise.NotifyFormat.TEXT
+    return bool(
+        await one.async_notify(
+            title=message.title,
+            body=message.text if is_text else message.markdown,
+            body_format=apprise.NotifyFormat.TEXT if is_text else apprise.NotifyFormat.MARKDOWN,
+            notify_type=apprise.NotifyType.WARNING,
+        )
+    )
 
 
 def _opened(url: str) -> apprise.Apprise:
