@@ -65,6 +65,7 @@ class Settings:
     ca_dir: Path = field(default_factory=lambda: Path.home() / ".mitmproxy")
     trust_ca: Path | None = None  # extra CA bundle for upstream TLS
     insecure_upstream: bool = False
+    people: Path | None = None  # who answers holds, and is told of them
     signals_token: str | None = field(  # what `POST /v1/signals` asks for, where it is set
         default_factory=lambda: os.environ.get("CHECKREIN_SIGNALS_TOKEN") or None, repr=False
     )

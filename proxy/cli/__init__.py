@@ -19,6 +19,7 @@ _COMMANDS = {
     "holds": ("proxy.cli.holds", "List, show, approve and deny held calls."),
     "sessions": ("proxy.cli.sessions", "List, show, freeze and thaw sessions."),
     "grants": ("proxy.cli.grants", "List grants, and take them back."),
+    "notices": ("proxy.cli.notices", "Test notices and webhooks, and see what waits."),
     "signals": ("proxy.cli.signals", "List, lift and post signals, freeze agents."),
     "rules": ("proxy.cli.rules", "Check, test, explain, replay and suggest rules."),
     "log": ("proxy.cli.log", "Verify the decision log."),

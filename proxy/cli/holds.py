@@ -13,6 +13,7 @@ from rich.text import Text
 
 from proxy.cli import grants
 from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
+from proxy.cli.figures import figures
 from proxy.cli.options import Duration, admin_option
 from proxy.errors import ConfigurationError
 
@@ -22,6 +23,9 @@ _STATES = ["pending", "approved", "used", "denied", "expired", "abandoned"]
 @click.group("holds")
 def command() -> None:
     """List, show, approve and deny held calls."""
+
+
+command.add_command(figures)
 
 
 @command.command("list")

@@ -28,6 +28,11 @@ from proxy.settings import Settings, admin_socket_path, default_state_path
 @state_option
 @click.option("--log", type=click.Path(path_type=Path), help="The decision log.")
 @click.option("--admin", type=click.Path(path_type=Path), help="The admin socket to open.")
+@click.option(
+    "--people",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Who answers holds, and is told of them.",
+)
 @click.option("--inbox", help="Web inbox (not part of this version).")
 @click.option("--no-inbox", is_flag=True, help="Without the web inbox.")
 @click.option(
@@ -69,6 +74,7 @@ def command(
     state: Path | None,
     log: Path | None,
     admin: Path | None,
+    people: Path | None,
     inbox: str | None,
     no_inbox: bool,
     watch: bool,
@@ -114,6 +120,7 @@ def command(
         websocket=websocket,
         ca_dir=ca_dir,
         trust_ca=trust_ca,
+        people=people,
     )
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="checkrein: %(levelname)s: %(message)s"
