@@ -21,7 +21,9 @@ from proxy.redact import redact_text
 MOST_CHARS = 1_800
 """Of a body: below what Discord takes (2000), and Telegram (4096)."""
 
-_LOOKALIKES = str.maketrans({"<": "\u2039", ">": "\u203a", "`": "'", "@": "\uff20", "\\": "\u2216"})
+_LOOKALIKES = str.maketrans(
+    {"<": "\u2039", ">": "\u203a", "`": "'", '"': "'", "@": "\uff20", "\\": "\u2216"}
+)
 _SLASH, _LEADER = "\u2215", "\u2024"  # they look like a slash and a full stop
 _DOT = re.compile(r"(?<=\w)\.(?=[^\W\d_])")
 _MOST_NAMES = 3
@@ -48,7 +50,18 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """A stranger's words."""
+    """A stranger's words; in plain text those with a space stand in quotes, so that they end where they end."""
+
+    text: str
+
+    @property
+    def quoted(self) -> str:
+        return f'"{self.text}"' if " " in self.text or not self.text else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """What can be typed."""
 
     text: str
 
@@ -59,7 +72,7 @@ class _Link:
     url: str
 
 
-type _Part = str | _Said | _Link
+type _Part = str | _Said | _Command | _Link
 
 
 def shown(value: str, most: int = 80) -> str:
@@ -75,7 +88,7 @@ def compose(groups: Sequence[Group], now_ms: int, zone: tzinfo = UTC) -> Message
     count = sum(len(group.holds) for group in groups)
     calls = "1 call waits" if count == 1 else f"{count} calls wait"
     late = "Nobody has answered: " if any(group.escalated for group in groups) else ""
-    name = f": {shown(groups[0].holds[0].name, 60)}" if len(groups) == 1 else ""
+    name = f": {_Said(shown(groups[0].holds[0].name, 60)).quoted}" if len(groups) == 1 else ""
     texts: list[str] = []
     marked: list[str] = []
     told = 0
@@ -117,12 +130,12 @@ def _lines(group: Group, now_ms: int, zone: tzinfo) -> list[tuple[_Part, ...]]:
     if group.link is not None:
         lines.append((_Link("look and answer", group.link),))
     else:
-        lines.append(("look and answer: ", _Said(f"checkrein holds show {first.id}")))
+        lines.append(("look and answer: ", _Command(f"checkrein holds show {first.id}")))
     if group.offers_grant:
         told = f"{group.waiting} wait" if group.waiting > 1 else "1 waits"
         if group.approved:
             told = f"{told}, {group.approved} were approved in the last hour"
-        lines.append((f"or answer all like it ({told}): ", _Said(_grant_command(group.holds))))
+        lines.append((f"or answer all like it ({told}): ", _Command(_grant_command(group.holds))))
     return lines
 
 
@@ -135,8 +148,7 @@ def _lead(group: Group) -> tuple[_Part, ...]:
     if len(group.holds) > 1:
         parts.append(f"{len(group.holds)} x ")
     parts.append(_Said(shown(name)))
-    if (amounts := _amounts(group.holds)) is not None:
-        parts += [", ", _Said(amounts)]
+    parts += _amounts(group.holds)
     if any(e.reversibility is Reversibility.IRREVERSIBLE for h in group.holds for e in h.effects):
         parts.append(", cannot be undone")
     return tuple(parts)
@@ -160,20 +172,19 @@ def _answerers(hold: Hold, now_ms: int) -> tuple[_Part, ...]:
     return tuple(parts)
 
 
-def _amounts(holds: Sequence[Hold]) -> str | None:
-    """Returns "45 EUR each", "10 to 45 EUR, 80 EUR in all"; None where they have no amount in one unit."""
+def _amounts(holds: Sequence[Hold]) -> list[_Part]:
+    """Returns ", 45 EUR each", ", 10 to 45 EUR, 80 EUR in all"; nothing where they have no amount in one unit."""
     effects = [effect for hold in holds for effect in hold.effects if effect.amount is not None]
-    units = {effect.unit for effect in effects}
-    if not effects or len(units) != 1:
-        return None
     amounts = [effect.amount for effect in effects if effect.amount is not None]
-    unit = shown(next(iter(units)) or "", 20)
+    if not amounts or len({effect.unit for effect in effects}) != 1:
+        return []
+    unit: list[_Part] = [" ", _Said(shown(effects[0].unit, 20))] if effects[0].unit else []
     least, most = min(amounts), max(amounts)
-    if len(holds) == 1 or least != most:
-        said = _number(most) if least == most else f"{_number(least)} to {_number(most)}"
-        total = f", {_number(sum(amounts, Decimal(0)))} {unit} in all" if len(amounts) > 1 else ""
-        return f"{said} {unit}{total}".strip()
-    return f"{_number(most)} {unit} each"
+    if least == most:
+        each = " each" if len(amounts) > 1 else ""
+        return [f", {_number(most)}", *unit, each]
+    total = _number(sum(amounts, Decimal(0)))
+    return [f", {_number(least)} to {_number(most)}", *unit, f", {total}", *unit, " in all"]
 
 
 def _grant_command(holds: Sequence[Hold]) -> str:
@@ -224,6 +235,8 @@ def _as_text(line: Sequence[_Part]) -> str:
     made: list[str] = []
     for part in line:
         if isinstance(part, _Said):
+            made.append(part.quoted)
+        elif isinstance(part, _Command):
             made.append(part.text)
         elif isinstance(part, _Link):
             made.append(f"{part.label}: {part.url}")
@@ -235,7 +248,7 @@ def _as_text(line: Sequence[_Part]) -> str:
 def _as_markdown(line: Sequence[_Part]) -> str:
     made: list[str] = []
     for part in line:
-        if isinstance(part, _Said):
+        if isinstance(part, _Said | _Command):
             made.append(f"`{part.text or ' '}`")
         elif isinstance(part, _Link):
             made.append(f"[{part.label}]({part.url})")
