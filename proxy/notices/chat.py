@@ -60,12 +60,17 @@ async def send(url: str, message: Message, *, timeout_s: float = TIMEOUT_S) -> s
 
 
 async def _told(service: Any, message: Message) -> bool:
-    """Sends to one service, in the format that it speaks."""
+    """Sends to one service: as Markdown where it shows that, or makes HTML of it, else as text."""
     import apprise
 
     one = apprise.Apprise(asset=_asset())
     one.add(service)
-    is_text = service.notify_format == apprise.NotifyFormat.TEXT
+    resolved = getattr(
+        service, "resolve_format", None
+    )  # since 2.3; before, a service had one format
+    wanted = apprise.NotifyFormat.MARKDOWN
+    spoken = service.notify_format if resolved is None else resolved(wanted)
+    is_text = spoken == apprise.NotifyFormat.TEXT
     return bool(
         await one.async_notify(
             title=message.title,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import socket
 from typing import Protocol
 
 from proxy.errors import CheckreinError
@@ -42,7 +42,8 @@ def attach(pipeline: Pipeline, notices: Notices) -> Sender:
         now_ms=pipeline.now_ms,
         post=poster.post,
         notify=chat.send,
-        holder=secrets.token_hex(8),
+        # The same after a restart, and another's is another: no two proxies have one admin socket.
+        holder=f"{socket.gethostname()}:{pipeline.settings.admin.absolute()}",
     )
     return Sender(desk, recorder)
 

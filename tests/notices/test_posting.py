@@ -11,7 +11,7 @@ import socket
 import pytest
 
 from proxy.notices import chat
-from proxy.notices.message import trial
+from proxy.notices.message import Message, trial
 from proxy.notices.posting import Poster
 from proxy.notices.targets import Notice, Notices, Webhook
 from proxy.notices.trying import try_all
@@ -112,21 +112,20 @@ def chat_url(there: Receiver) -> str:
     return there.url.replace("http://", "json://") + f"/{TOKEN}"
 
 
-async def test_a_message_arrives_as_text_where_text_is_spoken() -> None:
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [
+        pytest.param("", "`*marked*`", id="markdown-where-it-can"),
+        pytest.param("?format=text", "plain & *so*\n  on", id="text-as-it-is"),
+        pytest.param("?format=html", "<p><code>*marked*</code></p>", id="html-of-markdown"),
+    ],
+)
+async def test_a_message_arrives_as_its_service_shows_it(options: str, body: str) -> None:
+    message = Message("a title", "plain & *so*\n  on", "`*marked*`")
     with receiver() as there:
-        assert await chat.send(chat_url(there), trial("leads")) is None
+        assert await chat.send(chat_url(there) + options, message) is None
     (request,) = there.got
-    assert (request.json["title"], request.json["message"]) == (
-        trial("leads").title,
-        trial("leads").text,
-    )
-
-
-async def test_a_message_arrives_as_markdown_where_that_is_spoken() -> None:
-    message = trial("leads")
-    with receiver() as there:
-        assert await chat.send(chat_url(there) + "?format=markdown", message) is None
-    assert message.markdown in there.got[0].json["message"]
+    assert (request.json["title"], request.json["message"].strip()) == ("a title", body)
 
 
 async def test_a_message_that_is_not_taken_says_nothing_of_where(
