@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import logging
+import re
 import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from proxy.notices import chat
 from proxy.notices.message import Message, trial
 from proxy.notices.posting import Poster
+from proxy.notices.reading import notices_from
+from proxy.notices.schema import EVENTS
 from proxy.notices.targets import Notice, Notices, Webhook
 from proxy.notices.trying import try_all
-from tests.notices.conftest import SECRET
+from proxy.policy.yamlnodes import read_yaml
+from tests.notices.conftest import SECRET, Scene
 from tests.notices.made import NOW_MS
 from tests.notices.receiving import Receiver, Request, receiver
 
@@ -157,3 +165,61 @@ async def test_everybody_is_tried() -> None:
     assert [fault for _who, fault in tried] == [None, None, None, "it answered 500"]
     assert [who for who, _fault in tried][:2] == ["notice:chat#1", "notice:chat#2"]
     assert there.got[2].json["event"] == "test"
+
+
+# --- docs/notices.md ------------------------------------------------------------------------------------
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "notices.md").read_text()
+
+
+async def test_the_page_s_lines_verify_a_delivery_and_nothing_else() -> None:
+    (lines,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    known: dict[str, Any] = {}
+    exec(lines, known)  # noqa: S102 - what a reader pastes
+    verified = known["verified"]
+    known["time"] = SimpleNamespace(time=lambda: NOW_MS / 1000 + 299)
+    with receiver() as there:
+        await post(there.url)
+    (request,) = there.got
+    headers = {name.title(): value for name, value in request.headers.items()}
+    assert verified(headers, request.body, SECRET.decode()) == {"event": "held", "text": "é"}
+    later = {**headers, "X-Checkrein-Timestamp": str(NOW_MS // 1000 + 1)}
+    for changed in (
+        (headers, request.body + b" ", SECRET.decode()),
+        (later, request.body, SECRET.decode()),
+        (headers, request.body, "another secret"),
+    ):
+        with pytest.raises(ValueError, match="not from checkrein"):
+            verified(*changed)
+    known["time"] = SimpleNamespace(time=lambda: NOW_MS / 1000 + 301)
+    with pytest.raises(ValueError, match="too old"):
+        verified(headers, request.body, SECRET.decode())
+
+
+def test_the_page_has_every_event_and_the_settings_that_it_shows() -> None:
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \|", PAGE, re.MULTILINE)
+    told = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    assert told == {*EVENTS, "test"}
+    shown = next(
+        block for block in re.findall(r"```\n(.*?)```", PAGE, re.DOTALL) if "notices:" in block
+    )
+    document = read_yaml("people.yaml", shown)
+    environment = {
+        "SLACK_URL": "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/",
+        "HOOK_SECRET": SECRET.decode(),
+    }
+    made = notices_from(document.value, environment)
+    assert ([one.name for one in made.notices], len(made.webhooks)) == (
+        ["oncall-slack", "everything"],
+        1,
+    )
+
+
+async def test_the_page_shows_what_is_sent(scene: Scene) -> None:
+    """The keys of its example are those of a delivery."""
+    await scene.held()
+    await scene.send()
+    ((_delivery, _event, body),) = scene.posts
+    (example,) = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)]
+    assert list(example) == list(body)
+    assert list(example["hold"]) == list(body["hold"])
+    assert list(example["hold"]["call"]) == list(body["hold"]["call"])
