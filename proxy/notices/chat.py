@@ -25,8 +25,7 @@ def _asset() -> apprise.AppriseAsset:
     import apprise
 
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-    for name in ("httpx", "httpcore", "urllib3"):  # they name URLs, some at INFO
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)  # it names paths at DEBUG
     wanted: dict[str, Any] = {
         "app_id": "checkrein",
         "app_desc": "checkrein",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import ssl
 from hashlib import sha256
 from pathlib import Path
@@ -52,6 +53,8 @@ class Poster:
             trust_ca: CAs to trust besides the usual ones.
         """
         self._timeout_s = timeout_s
+        for name in ("httpx", "httpcore"):  # they name URLs, one of them at INFO
+            logging.getLogger(name).setLevel(logging.WARNING)
         context = ssl.create_default_context(cafile=certifi.where())
         if trust_ca is not None:
             context.load_verify_locations(cafile=str(trust_ca))

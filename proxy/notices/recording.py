@@ -18,7 +18,6 @@ from proxy.approval import is_escalated
 from proxy.ledger.store import OutboxRow, Transaction
 from proxy.model import Grant, Hold
 from proxy.notices.documents import event_body, freeze_document, grant_document, hold_document
-from proxy.notices.schema import EVENTS
 from proxy.notices.targets import Notices, about
 
 ESCALATION = "escalation"
@@ -65,7 +64,7 @@ class Recorder:
         """Tells those whom the hold asks, and when to tell more."""
         groups = [name for ask in hold.asks for name in ask.by]
         self._notify(tx, "held", hold, groups)
-        self._tell(tx, "held", hold=hold_document(hold))
+        self._tell_hold(tx, "held", hold)
         spans = {ask.escalate_after_ms for ask in hold.asks} - {None}
         for after_ms in sorted(span for span in spans if span is not None):
             at_ms = hold.created_at_ms + after_ms
@@ -76,11 +75,11 @@ class Recorder:
         now_ms = self._now_ms()
         asks = [ask for ask in hold.asks if is_escalated(ask, hold.created_at_ms, now_ms)]
         self._notify(tx, "escalated", hold, [name for ask in asks for name in ask.escalate_to])
-        self._tell(tx, "escalated", hold=hold_document(hold))
+        self._tell_hold(tx, "escalated", hold)
 
     def moved(self, tx: Transaction, hold: Hold, event: str) -> None:
         """Tells webhooks; a message that has not gone out yet leaves the hold out by itself."""
-        self._tell(tx, _NAMED.get(event, event), hold=hold_document(hold))
+        self._tell_hold(tx, _NAMED.get(event, event), hold)
 
     def granted(self, tx: Transaction, grant: Grant, event: str) -> None:
         """Tells webhooks."""
@@ -99,14 +98,17 @@ class Recorder:
             for lane in notice.lanes:
                 self._put(tx, lane, event, hold.id)
 
-    def _tell(self, tx: Transaction, event: str, **about: dict[str, Any]) -> None:
-        if event not in EVENTS:
-            return
+    def _tell_hold(self, tx: Transaction, event: str, hold: Hold) -> None:
+        if any(event in webhook.events for webhook in self._notices.webhooks):
+            self._tell(tx, event, hold.id, hold=hold_document(hold))
+
+    def _tell(
+        self, tx: Transaction, event: str, hold_id: str | None = None, **about: dict[str, Any]
+    ) -> None:
         for webhook in self._notices.webhooks:
             if event in webhook.events:
                 delivery = str(uuid_utils.uuid7())
                 body = event_body(delivery, event, self._now_ms(), **about)
-                hold_id = about["hold"]["id"] if "hold" in about else None
                 self._put(tx, webhook.lane, event, hold_id, delivery=delivery, body=body)
 
     def _put(

@@ -78,8 +78,8 @@ class Sender:
                 try:
                     for lane in await self.look():
                         due[lane].set()
-                except CheckreinError as error:
-                    logger.error("notices: %s", error)
+                except Exception as error:  # noqa: BLE001 - who ends here sends nothing any more
+                    _log("outbox", error)
                 await bell.wait(_POLL_S)
 
     async def turn(self, lane: str) -> bool:
@@ -126,7 +126,11 @@ class Sender:
                 while await self.turn(lane):
                     pass
             except Exception as error:  # noqa: BLE001 - a lane that ends tells nobody that it did
-                # Not its text: it may name a URL. The rows stay, and are sent again.
-                what = str(error) if isinstance(error, CheckreinError) else type(error).__name__
-                logger.error("notices: %s: %s", lane, what)
+                _log(lane, error)  # the rows stay, and are sent again
                 await asyncio.sleep(_POLL_S)
+
+
+def _log(where: str, error: Exception) -> None:
+    """Not a stranger's text: it may name a URL."""
+    what = str(error) if isinstance(error, CheckreinError) else type(error).__name__
+    logger.error("notices: %s: %s", where, what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,8 @@ class Scene:
     messages: list[tuple[str, Message]] = field(default_factory=list)
     posts: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     faults: dict[str, list[str]] = field(default_factory=dict)
+    surprises: dict[str, Exception] = field(default_factory=dict)
+    attempts: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.notices, lambda: self.bench.now_ms)
@@ -62,6 +65,9 @@ class Scene:
         return self._fault(url)
 
     def _fault(self, whom: str) -> str | None:
+        self.attempts.put_nowait(whom)
+        if whom in self.surprises:
+            raise self.surprises.pop(whom)
         waiting = self.faults.get(whom)
         return waiting.pop(0) if waiting else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from decimal import Decimal
@@ -13,6 +14,7 @@ from proxy.errors import HoldError
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit
 from proxy.model import HoldState
+from proxy.notices import sending
 from proxy.notices.lanes import GIVEN_UP_MS, LEASE_MS, backoff_ms
 from proxy.notices.links import Links
 from proxy.notices.targets import Notice, Notices, Quiet
@@ -374,3 +376,21 @@ async def test_what_was_sent_is_forgotten_after_a_week(scene: Scene) -> None:
     scene.wait(3700)
     await scene.send()
     assert await scene.rows() == []
+
+
+async def test_a_sender_goes_on_after_what_it_did_not_expect(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so without the words of what went wrong, and rings wake it: no test moves its clock here."""
+    monkeypatch.setattr(sending, "_POLL_S", 0.01)
+    scene.surprises["siem"] = RuntimeError("https://siem/T0K3N")
+    serving = asyncio.ensure_future(scene.sender.serve())
+    await scene.held()
+    for _ in range(3):
+        await scene.attempts.get()
+    serving.cancel()
+    await asyncio.wait([serving])
+    assert scene.events == ["held", "held"]
+    assert scene.posts[0][0] == scene.posts[1][0]
+    assert "notices: webhook:siem: RuntimeError" in caplog.text
+    assert "T0K3N" not in caplog.text

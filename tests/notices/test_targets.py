@@ -9,6 +9,7 @@ import pytest
 
 from proxy.model import Reversibility
 from proxy.notices.reading import notices_from
+from proxy.notices.schema import NoticesPart
 from proxy.notices.targets import Notice, Notices, about
 from tests.notices.made import ask, hold
 
@@ -53,6 +54,13 @@ def test_everything_that_can_be_said() -> None:
     assert made.webhooks[0].secret == SECRET.encode()
     assert made.url == "https://desk.internal:8081"
     assert not any(hidden in repr(made) for hidden in (SECRET, TOKEN, "pass"))
+
+
+def test_what_was_read_shows_no_secret_either() -> None:
+    notice = {"name": "a", "to": f"json://x/{TOKEN}"}
+    part = NoticesPart.model_validate({"notices": (notice,), "webhooks": (webhook(secret=SECRET),)})
+    assert TOKEN not in repr(part)
+    assert SECRET not in repr(part)
 
 
 def test_nobody_is_told_where_nothing_is_said() -> None:
