@@ -31,6 +31,10 @@ from proxy.inbox.api import application
 from proxy.inbox.server import AdminServer, WebServer
 from proxy.ledger.sqlite import SqliteStore
 from proxy.ledger.writer import LedgerWriter
+from proxy.notices.reading import notices_in
+from proxy.notices.sending import Sender, attach
+from proxy.notices.targets import Notices
+from proxy.notices.trying import try_all
 from proxy.pipeline.changes import Changes
 from proxy.pipeline.core import Pipeline
 from proxy.policy.ruleset import RuleSet
@@ -56,6 +60,7 @@ class Service:
         self.pipeline = pipeline
         self.listening: list[str] = []
         self.watch: RuleWatch | None = None
+        self.sender: Sender | None = None
         self._writer = writer
         self._log = log
         self._admin: AdminServer | None = None
@@ -74,6 +79,7 @@ class Service:
         """
         paths = settings.rules or (packs_directory() / "default.yaml",)
         rules = RuleSet.load(paths)
+        notices = notices_in(settings.people, os.environ) if settings.people else Notices()
         log = DecisionLog(settings.log)
         store = SqliteStore(settings.state)
         changes = Changes()
@@ -93,10 +99,20 @@ class Service:
             service.web = WebServer(settings.inbox, settings.inbox_tls)
             pipeline.own_addresses.append(service.web.address)
             service._site = lambda: _site(service, people, changes)
+        service.sender = attach(pipeline, notices) if notices else None
         # Here and not when the proxy is up: an agent must find no proxy that no human can reach.
         service.watch = watch = RuleWatch(pipeline, paths)
         service._admin = AdminServer(
-            application(pipeline, service.status, watch.look, people), settings.admin
+            application(
+                pipeline,
+                service.status,
+                watch.look,
+                people,
+                (lambda: try_all(notices, pipeline.now_ms(), settings.trust_ca))
+                if notices
+                else None,
+            ),
+            settings.admin,
         )
         return service
 
@@ -143,6 +159,8 @@ class Service:
             work["inbox"] = self.web.serve(self._site())
         if self.watch is not None:
             work["rules"] = self.watch.run(watching=self.settings.watch_rules)
+        if self.sender is not None:
+            work["notices"] = self.sender.serve()
         for name, coroutine in work.items():
             task = asyncio_utils.create_task(coroutine, name=f"checkrein {name}", keep_ref=True)
             self._tasks.append(task)

@@ -66,7 +66,7 @@ class Settings:
     ca_dir: Path = field(default_factory=lambda: Path.home() / ".mitmproxy")
     trust_ca: Path | None = None  # extra CA bundle for upstream TLS
     insecure_upstream: bool = False
-    people: Path | None = None  # the people file: who may answer
+    people: Path | None = None  # who answers holds, and is told of them
     inbox: tuple[str, int] | None = None  # where the web inbox listens
     inbox_tls: tuple[Path, Path] | None = None  # its certificate and key
     signals_token: str | None = field(  # what `POST /v1/signals` asks for, where it is set

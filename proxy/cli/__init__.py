@@ -20,6 +20,7 @@ _COMMANDS = {
     "sessions": ("proxy.cli.sessions", "List, show, freeze and thaw sessions."),
     "grants": ("proxy.cli.grants", "List grants, and take them back."),
     "people": ("proxy.cli.people", "Who may answer: make and check the people file."),
+    "notices": ("proxy.cli.notices", "Test notices and webhooks, and see what waits."),
     "signals": ("proxy.cli.signals", "List, lift and post signals, freeze agents."),
     "rules": ("proxy.cli.rules", "Check, test, explain, replay and suggest rules."),
     "log": ("proxy.cli.log", "Verify the decision log."),

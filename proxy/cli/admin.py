@@ -101,6 +101,11 @@ def whoami() -> str:
         return "operator"
 
 
+def answers_as() -> str | None:
+    """The name an answer is given under; None: whoever's API token is in CHECKREIN_TOKEN."""
+    return None if os.environ.get("CHECKREIN_TOKEN") else whoami()
+
+
 def echo_json(value: dict[str, Any]) -> None:
     """One object, one line."""
     import json

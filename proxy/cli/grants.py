@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
+from proxy.cli.admin import AdminClient, answers_as, echo_json, plain, quoted
 from proxy.cli.options import Duration, admin_option
 from proxy.errors import ConfigurationError
 
@@ -117,7 +117,7 @@ def list_(*, everything: bool, as_json: bool, admin: Path | None) -> None:
 
 @command.command("revoke")
 @click.argument("grant_id", metavar="ID")
-@click.option("--by", default=whoami, help="Who takes it back.")
+@click.option("--by", default=answers_as, help="Who takes it back.")
 @admin_option
 def revoke(*, grant_id: str, by: str, admin: Path | None) -> None:
     """Take a grant back, at once; an id may be shortened."""

@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.cli import grants, hold_words
-from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
+from proxy.cli.admin import AdminClient, answers_as, echo_json, plain, quoted
+from proxy.cli.figures import figures
 from proxy.cli.options import Duration, admin_option
 from proxy.errors import ConfigurationError
 
@@ -22,6 +23,9 @@ _STATES = ["pending", "approved", "used", "denied", "expired", "abandoned", "sup
 @click.group("holds")
 def command() -> None:
     """List, show, watch, approve and deny held calls."""
+
+
+command.add_command(figures)
 
 
 @command.command("list")
@@ -90,12 +94,12 @@ def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
 
 
 @command.command("watch")
-@click.option("--by", default=whoami, help="Who answers.")
+@click.option("--by", default=answers_as, help="Who answers.")
 @click.option(
     "--interval", "interval_s", type=Duration(), default="1s", help="How often it is looked."
 )
 @admin_option
-def watch(*, by: str, interval_s: float, admin: Path | None) -> None:
+def watch(*, by: str | None, interval_s: float, admin: Path | None) -> None:
     """Show what waits, live in this terminal, and answer it with keys; `?` lists them."""
     from proxy.cli.watch import command as terminal  # termios: not on every system
 
@@ -105,7 +109,7 @@ def watch(*, by: str, interval_s: float, admin: Path | None) -> None:
 @command.command("approve")
 @click.argument("hold_id", metavar="ID")
 @click.option("--reason", help="Kept with the answer.")
-@click.option("--by", default=whoami, help="Who answers.")
+@click.option("--by", default=answers_as, help="Who answers.")
 @click.option("--like", is_flag=True, help="Calls like it as well: same tool, same target.")
 @click.option("--any-target", is_flag=True, help="With --like: whatever their target.")
 @click.option("--up-to", metavar="AMOUNT", help="With --like: at most so much, such as 100.")
@@ -123,7 +127,7 @@ def approve(
     *,
     hold_id: str,
     reason: str | None,
-    by: str,
+    by: str | None,
     like: bool,
     any_target: bool,
     up_to: str | None,
@@ -164,12 +168,18 @@ def approve(
 @command.command("deny")
 @click.argument("hold_id", metavar="ID")
 @click.option("--reason", help="The agent reads it.")
-@click.option("--by", default=whoami, help="Who answers.")
+@click.option("--by", default=answers_as, help="Who answers.")
 @click.option("--freeze", is_flag=True, help="Stop the whole session with it.")
 @click.option("--json", "as_json", is_flag=True)
 @admin_option
 def deny(
-    *, hold_id: str, reason: str | None, by: str, freeze: bool, as_json: bool, admin: Path | None
+    *,
+    hold_id: str,
+    reason: str | None,
+    by: str | None,
+    freeze: bool,
+    as_json: bool,
+    admin: Path | None,
 ) -> None:
     """Refuse the held call; the agent is told why."""
     body = {"by": by, "reason": reason, "freeze": freeze}

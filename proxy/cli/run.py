@@ -31,7 +31,7 @@ from proxy.settings import Settings, admin_socket_path, default_state_path
 @click.option(
     "--people",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="The people file: who may answer.",
+    help="The people file: who answers holds, and is told of them.",
 )
 @click.option("--inbox", type=Address(), help="Where the web inbox listens; needs --people.")
 @click.option(

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError, HoldError
-from proxy.inbox import grants_api, mcp_api, rules_api, signals_api
+from proxy.inbox import desk_api, grants_api, mcp_api, rules_api, signals_api
 from proxy.inbox.views import grant_view, hold_view, session_view, summary_view
 from proxy.inbox.who import Unknown, approver_of
 from proxy.ledger.store import Credential
@@ -36,6 +36,7 @@ def application(
     status: Callable[[], dict[str, Any]],
     look: rules_api.Look | None = None,
     people: CurrentPeople | None = None,
+    try_notices: desk_api.Try | None = None,
 ) -> Starlette:
     """Returns the admin application.
 
@@ -44,6 +45,7 @@ def application(
         status: tells how the proxy runs.
         look: looks at the rule files; without it they are not read again.
         people: who may answer; without it whoever opens the socket.
+        try_notices: sends a test to everybody who is told of holds; without it there is nobody.
     """
 
     async def show_status(_request: Request) -> Response:
@@ -130,6 +132,7 @@ def application(
             Route("/v1/holds/{id}/approve", approve, methods=["POST"]),
             Route("/v1/holds/{id}/deny", deny, methods=["POST"]),
             *grants_api.routes(pipeline, people),
+            *desk_api.routes(pipeline, try_notices),
             Route("/v1/sessions", list_sessions),
             *signals_api.routes(pipeline),
             Route("/v1/sessions/{id:path}", show_session),

@@ -16,7 +16,9 @@ import sqlite3
 from pathlib import Path
 
 from proxy.errors import LedgerError
+from proxy.ledger.counts import COUNTS_DDL
 from proxy.ledger.grants import GRANTS_DDL
+from proxy.ledger.outbox import OUTBOX_DDL
 from proxy.ledger.signals import SIGNALS_DDL
 from proxy.ledger.sources import SOURCES_DDL
 from proxy.ledger.story import STORY_DDL
@@ -125,7 +127,14 @@ _STEP_5 = (
     "ALTER TABLE credentials ADD COLUMN human TEXT",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_STEP_1, _STEP_2, _STEP_3, GRANTS_DDL, _STEP_5)
+STEPS: tuple[tuple[str, ...], ...] = (
+    _STEP_1,
+    _STEP_2,
+    _STEP_3,
+    GRANTS_DDL,
+    _STEP_5,
+    (*OUTBOX_DDL, *COUNTS_DDL),
+)
 VERSION = len(STEPS)
 
 

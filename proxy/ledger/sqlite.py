@@ -15,7 +15,9 @@ from pathlib import Path
 from proxy.errors import LedgerError
 from proxy.ledger.account import SqliteAccount
 from proxy.ledger.connection import Connection
+from proxy.ledger.counts import SqliteCounts
 from proxy.ledger.grants import SqliteGrants
+from proxy.ledger.outbox import SqliteOutbox
 from proxy.ledger.rows import hold_documents, hold_from, hold_name
 from proxy.ledger.signals import SqliteSignals
 from proxy.ledger.sources import SqliteSources
@@ -35,7 +37,15 @@ _ELSEWHERE = 32
 """How many sessions an agent's same call is looked for in: all of them wait for one answer."""
 
 
-class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals, SqliteGrants):
+class SqliteTransaction(
+    SqliteAccount,
+    SqliteStory,
+    SqliteSources,
+    SqliteSignals,
+    SqliteGrants,
+    SqliteOutbox,
+    SqliteCounts,
+):
     """All reads and writes of `store.Transaction`."""
 
     def __init__(self, db: Connection) -> None:
@@ -122,7 +132,7 @@ class SqliteTransaction(SqliteAccount, SqliteStory, SqliteSources, SqliteSignals
             f"WHERE state IN ({_marks(wanted)}) ORDER BY seq DESC LIMIT ?", (*wanted, limit)
         )
 
-    def pending_holds(self, *, limit: int, skip: int = 0) -> tuple[tuple[Hold, ...], int]:
+    def waiting_holds(self, *, limit: int, skip: int = 0) -> tuple[tuple[Hold, ...], int]:
         count = self._db.rows("SELECT count(*) FROM holds WHERE state = 'pending'")[0][0]
         held = self._holds("WHERE state = 'pending' ORDER BY seq LIMIT ? OFFSET ?", (limit, skip))
         return held, int(count)

@@ -149,6 +149,43 @@ FROZEN_BY_HAND = "!frozen"
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One thing that is to be told to somebody; `lane` says to whom ("notice:leads", "webhook:siem")."""
+
+    id: str  # of the delivery: the same at each attempt
+    lane: str
+    event: str  # "held", "answered" …
+    created_at_ms: int
+    next_at_ms: int  # not before
+    hold_id: str | None = None
+    body: bytes = b""  # of a webhook, as it is sent; a notice's words are found when it goes out
+    state: str = "waiting"  # or sent, dropped (there was nothing to tell any more), failed
+    attempts: int = 0
+    error: str | None = None
+    done_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFacts:
+    """A hold as the desk's figures count it."""
+
+    agent: str
+    name: str
+    namespace: str | None
+    state: HoldState
+    rules: tuple[str, ...]  # that hold it, none of shadow
+    created_at_ms: int
+    decided_at_ms: int | None
+    decided_by: str | None
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether a human said yes, also where the call was never made again."""
+        yes = (HoldState.APPROVED, HoldState.USED, HoldState.EXPIRED)
+        return self.decided_by is not None and self.state in yes
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """A run's credential as `checkrein exec` minted it; only the token's digest is stored."""
 
@@ -255,7 +292,7 @@ class Transaction(Protocol):
     def holds(self, states: Sequence[HoldState] = (), limit: int = 1000) -> tuple[Hold, ...]:
         """Holds in these states (all when empty), newest first."""
 
-    def pending_holds(self, *, limit: int, skip: int = 0) -> tuple[tuple[Hold, ...], int]:
+    def waiting_holds(self, *, limit: int, skip: int = 0) -> tuple[tuple[Hold, ...], int]:
         """Holds that wait, the oldest first, and how many there are in all."""
 
     def hold_before(self, hold: Hold) -> Hold | None:
@@ -286,7 +323,7 @@ class Transaction(Protocol):
     def due_holds(self, now_ms: int) -> tuple[Hold, ...]:
         """Pending and approved holds whose time has run out."""
 
-    # --- memory of refused responses -----------------------------------------------------------
+    # --- grants ------------------------------------------------------------------------------------
     def put_grant(self, grant: Grant) -> None:
         """Keeps a grant, or its new state."""
 
@@ -298,6 +335,54 @@ class Transaction(Protocol):
     def grants_in_force(self, scopes: Sequence[str], now_ms: int) -> tuple[Grant, ...]:
         """Returns the grants that these accounts may use, the oldest first."""
 
+    # --- what is to be told ----------------------------------------------------------------------
+    def put_outbox(self, row: OutboxRow) -> None: ...
+
+    def due_lanes(self, now_ms: int) -> frozenset[str]:
+        """The lanes in which something may be due."""
+
+    def due_outbox(
+        self, lane: str, now_ms: int, limit: int, *, in_order: bool = False
+    ) -> tuple[OutboxRow, ...]:
+        """What is due in a lane, oldest first; `in_order`: nothing from behind a row that waits longer."""
+
+    def outbox(self, states: Sequence[str], limit: int = 1000) -> tuple[OutboxRow, ...]:
+        """Rows in these states, newest first."""
+
+    def mark_outbox(
+        self, id: str, state: str, at_ms: int, error: str | None = None, *, tried: bool = True
+    ) -> None:
+        """Notes what became of a waiting row: `waiting` until `at_ms`, or ended then; `tried`: an attempt."""
+
+    def take_lane(self, lane: str, holder: str, now_ms: int, until_ms: int) -> int | None:
+        """Takes a lane for a time; returns when something was last sent in it (0: never), None where
+        another holder has it."""
+
+    def leave_lane(self, lane: str, holder: str, sent_at_ms: int | None = None) -> None:
+        """Gives a lane back, and notes when something was sent in it."""
+
+    def forget_outbox(self, before_ms: int) -> None:
+        """Drops rows that ended before then."""
+
+    def use_link(self, digest: str, now_ms: int) -> bool:
+        """Uses a link up; False where it was used before."""
+
+    # --- figures -----------------------------------------------------------------------------------
+    def count_call(self, agent: str, now_ms: int) -> None: ...
+
+    def calls_since(self, since_ms: int) -> Mapping[str, int]:
+        """How many calls each agent made since an hour."""
+
+    def counted_since(self) -> int | None:
+        """The first hour that is counted; None: no call yet."""
+
+    def hold_facts(self, since_ms: int, limit: int = 100_000) -> tuple[HoldFacts, ...]:
+        """Holds that were made or decided since then, newest first."""
+
+    def pending_holds(self, now_ms: int) -> tuple[int, int | None]:
+        """How many holds wait, and since when the oldest does."""
+
+    # --- memory of refused responses ---------------------------------------------------------------
     def remember(
         self, *, ref: str, provider: str, keys: Sequence[str], document: bytes, now_ms: int
     ) -> None: ...

@@ -93,6 +93,11 @@ class People:
         return Approver(name, groups, frozenset(self.oidc.may))
 
     @property
+    def names_nobody(self) -> bool:
+        """Whether the file says only whom to tell: then the admin socket's mode says who may answer."""
+        return not self.people and self.oidc is None
+
+    @property
     def groups(self) -> frozenset[str]:
         """Groups in which somebody is, or may come to be by signing in."""
         made = {group for part in self.people.values() for group in part.groups}

@@ -126,7 +126,7 @@ class Conversations:
         now_ms = self._now_ms()
         before = tx.conversation_pin(*who, name)
         if before is not None:
-            watch = Watch(tx, emit, Who.of(tx, identity), now_ms)
+            watch = Watch(tx, emit, Who.of(tx, identity), now_ms, self._in_force.happenings)
             for happened, tool, changes in _changes(before, pin, steady, name):
                 watch.changed(self._in_force.rules, identity, happened, tool=tool, changes=changes)
         if before != pin.document():

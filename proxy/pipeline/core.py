@@ -23,6 +23,7 @@ from proxy.pipeline.decision import Decision
 from proxy.pipeline.definitions import Definitions
 from proxy.pipeline.desk import HoldDesk
 from proxy.pipeline.grant_desk import GrantDesk
+from proxy.pipeline.happenings import Happenings, Untold
 from proxy.pipeline.judge import Asked, Judge
 from proxy.pipeline.memory import RefusalMemory
 from proxy.pipeline.reading import Reader
@@ -70,6 +71,7 @@ class Pipeline:
     ) -> None:
         self.rulebook = Rulebook(rules, now_ms(), int(settings.settle_after_s * 1000))
         self.settings = settings
+        self.happenings: Happenings = Untold()
         self.closing = False
         self.own_addresses: list[tuple[str, int]] = []  # where people's servers listen
         self.room = WaitingRoom()

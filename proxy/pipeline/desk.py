@@ -16,6 +16,7 @@ from proxy.holds import HoldEvent, transition
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Hold, HoldState
+from proxy.pipeline.happenings import Happenings
 from proxy.pipeline.judge import RulesInForce
 from proxy.pipeline.records import checkpoint_record, hold_record
 from proxy.pipeline.standing import reviewed
@@ -56,6 +57,11 @@ class HoldDesk:
         self._left: dict[str, int] = {}  # holds whose client went away, and when that is for good
         self.freeze: Freeze | None = None  # the signal desk's
 
+    @property
+    def happenings(self) -> Happenings:
+        """Who is told of each step."""
+        return self._in_force.happenings
+
     def run_as(self, settings: Settings) -> None:
         """Takes other settings, as a replay of a recorded run does."""
         self._settings = settings
@@ -68,7 +74,7 @@ class HoldDesk:
 
     async def waiting(self, *, limit: int, skip: int = 0) -> tuple[tuple[Hold, ...], int]:
         """Returns holds that wait, the oldest first, and how many there are in all."""
-        return await self._writer.run(lambda tx, _emit: tx.pending_holds(limit=limit, skip=skip))
+        return await self._writer.run(lambda tx, _emit: tx.waiting_holds(limit=limit, skip=skip))
 
     async def with_former(self, hold_id: str) -> tuple[Hold, Hold | None]:
         """Returns a hold by its whole id, and the last one before it of the same agent and tool.
@@ -168,6 +174,7 @@ class HoldDesk:
                 expired = transition(hold, HoldEvent.EXPIRE, now_ms=self._now_ms())
                 tx.put_hold(expired)
                 emit(hold_record(expired, "expired"))
+                self.happenings.moved(tx, expired, "expired")
                 ended.append(hold.id)
             return ended
 
@@ -204,6 +211,7 @@ class HoldDesk:
         if not is_enough(hold, consents):
             tx.put_hold(hold)
             emit(hold_record(hold, "consented", by=person.name, reason=reason))
+            self.happenings.moved(tx, hold, "consented")
             return hold
         lapses_ms = now_ms + int(self._settings.approval_expiry_s * 1000)
         return self._moved(tx, emit, hold, HoldEvent.APPROVE, person.name, reason, lapses_ms)
@@ -243,6 +251,7 @@ class HoldDesk:
         )
         tx.put_hold(hold)
         emit(hold_record(hold, _PAST[event]))
+        self.happenings.moved(tx, hold, _PAST[event])
         if event is HoldEvent.APPROVE:
             self._checkpoint(tx, emit, hold, by)
         return hold

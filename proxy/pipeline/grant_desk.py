@@ -72,6 +72,7 @@ class GrantDesk:
             grant = self._made(hold, asking, person.name, reason)
             tx.put_grant(grant)
             emit(grant_record(grant, "granted", person.name))
+            self._desk.happenings.granted(tx, grant, "granted")
             if hold.state is HoldState.PENDING:
                 hold = self._desk.approve_in(tx, emit, hold, person, reason)
             alike = [
@@ -141,6 +142,7 @@ class GrantDesk:
             grant = grants.revoked(_find(tx, grant_id), person.name, self._now_ms())
             tx.put_grant(grant)
             emit(grant_record(grant, "revoked", person.name))
+            self._desk.happenings.granted(tx, grant, "revoked")
             return grant
 
         return await self._writer.run(step)

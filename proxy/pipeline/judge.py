@@ -46,6 +46,7 @@ from proxy.model import (
     Verdict,
 )
 from proxy.pipeline.decision import Decision
+from proxy.pipeline.happenings import Happenings
 from proxy.pipeline.records import decision_record, grant_record, hold_record
 from proxy.pipeline.shadow import exceeded_if_shrunk, in_shadow, strictest, strictest_of_all
 from proxy.pipeline.signals import Watch
@@ -62,6 +63,8 @@ from proxy.settings import Settings
 
 class RulesInForce(Protocol):
     """Who knows the rule set that is in force now (it is swapped on reload)."""
+
+    happenings: Happenings  # who is told of what happens
 
     @property
     def rules(self) -> RuleSet: ...
@@ -154,9 +157,8 @@ class Judge:
         now_ms = self._now_ms()
         facts = self._story.facts(tx, identity, now_ms)
         facts.call_key = asked.key
-        watch = Watch(
-            tx, emit, Who(identity.session, facts.family, identity.agent, identity.human), now_ms
-        )
+        who = Who(identity.session, facts.family, identity.agent, identity.human)
+        watch = Watch(tx, emit, who, now_ms, self._in_force.happenings)
         facts.in_force, facts.in_shadow = _acting(watch)
         if asked.effects is None:
             assessment = rules.assess(call, identity, asked.http, facts)
@@ -241,6 +243,7 @@ class Judge:
                     used = transition(answered, HoldEvent.USE, now_ms=now_ms)
                     tx.put_hold(used)
                     emit(hold_record(used, "used"))
+                    self._in_force.happenings.moved(tx, used, "used")
                 elif grant is not None and not covered:
                     self._use(grant, case, tx, emit)
                 reasons = tuple(r for r in reasons if not r.shadow or r.rule not in there)
@@ -261,6 +264,7 @@ class Judge:
                 answered = transition(answered, HoldEvent.USE, now_ms=now_ms)
                 tx.put_hold(answered)
                 emit(hold_record(answered, "used", budgets))
+                self._in_force.happenings.moved(tx, answered, "used")
             used_grants = self._drawn_on(case, reservation)
             if grant is not None:
                 used_grants = (grant, *used_grants)
@@ -530,11 +534,13 @@ class Judge:
             return hold
         made = self._new_hold(case, reasons, budgets, now_ms)
         tx.add_hold(made)
+        self._in_force.happenings.held(tx, made)
         if hold is not None and hold.state in _OPEN:
             old = replace(hold, superseded_by=made.id)
             old = transition(old, HoldEvent.SUPERSEDE, now_ms=now_ms)
             tx.put_hold(old)
             emit(hold_record(old, "superseded", reason="the rules say more of this call now"))
+            self._in_force.happenings.moved(tx, old, "superseded")
         return made
 
     def _was_shown(self, hold: Hold, reasons: Sequence[Reason]) -> bool:
@@ -585,6 +591,7 @@ class Judge:
         hold = transition(hold, HoldEvent.EXPIRE, now_ms=now_ms)
         tx.put_hold(hold)
         emit(hold_record(hold, "expired"))
+        self._in_force.happenings.moved(tx, hold, "expired")
         return hold
 
     def _conclude(
@@ -609,6 +616,8 @@ class Judge:
             )
             if not case.assessment.known_in_shadow:
                 case.watch.released(case.call, case.asked.http, case.assessment)
+        if before is None and not case.call.kind.startswith("model_request"):
+            tx.count_call(case.identity.agent, now_ms)
         if before is None:  # when a held call passes later, its hold's `used` record tells
             arguments: Json = redact(case.facts.shown(case.call.arguments))
             emit(

@@ -60,7 +60,7 @@ async def pin_tools(
     def pin(tx: Transaction, emit: Emit) -> None:
         if written is not None:
             emit(written.record)
-        watch = Watch(tx, emit, Who.of(tx, identity), now_ms)
+        watch = Watch(tx, emit, Who.of(tx, identity), now_ms, pipeline.happenings)
 
         def tell(name: str, event: str, changes: Sequence[Json]) -> None:
             text = f"the definition of {name} on {server} has {_PAST[event]}"

@@ -114,7 +114,8 @@ class Results:
                 tx, rules, released.family, released, result, read, now_ms
             )
             if result.is_error and is_news:
-                watch = Watch(tx, emit, Who.of_released(released), now_ms)
+                who = Who.of_released(released)
+                watch = Watch(tx, emit, who, now_ms, self._in_force.happenings)
                 watch.failed(rules, None, released.tool, str(released.side))
 
         await self._writer.run(settle)
@@ -216,7 +217,8 @@ class Results:
             if result.is_error and is_news and not told_before and rules.signals:
                 tool = released.tool if released is not None else result.name or "a tool"
                 side = str(released.side if released is not None else Side.MODEL)
-                Watch(tx, emit, Who.of(tx, identity), now_ms).failed(rules, identity, tool, side)
+                watch = Watch(tx, emit, Who.of(tx, identity), now_ms, self._in_force.happenings)
+                watch.failed(rules, identity, tool, side)
 
     def _settle_nth(
         self,

@@ -100,6 +100,7 @@ class SignalDesk:
         if session is not None:
             agent = tx.agent_of(session)
         emit(freeze_record(session, agent, "frozen", scope=scope, by=by, reason=reason))
+        self._in_force.happenings.frozen(tx, scope, by, reason)
 
         def is_meant(hold: Hold) -> bool:
             if what == "session":
@@ -144,7 +145,7 @@ class SignalDesk:
                 return None
             who = _who(tx, session)
             scope = who.scope("session")
-            lifted = self._lift_all(tx, scope)
+            lifted = self._lift_all(tx, scope, by, reason)
             emit(
                 freeze_record(
                     session, agent, "thawed", scope=scope, by=by, reason=reason, lifted=lifted
@@ -158,7 +159,7 @@ class SignalDesk:
         """Ends one signal in a scope such as "agent:bot" or "fleet", or all; returns their names."""
 
         def lift(tx: Transaction, emit: Emit) -> Sequence[str]:
-            lifted = self._lift_all(tx, scope, name)
+            lifted = self._lift_all(tx, scope, by, name=name)
             what, _, named = scope.partition(":")
             session = named if what == "session" else None
             agent = named if what == "agent" else None
@@ -202,6 +203,8 @@ class SignalDesk:
                 scope = subjects.scope(signal.per)
                 row = row_of(signal, told, scope, now_ms, "posted")
                 tx.put_signal(row)
+                if row.freezes:
+                    self._in_force.happenings.frozen(tx, row.scope, by, row.why)
                 standing.append(_standing(signal, row))
             record = signal_record(
                 None,
@@ -225,14 +228,26 @@ class SignalDesk:
 
         return await self._writer.run(post)
 
-    def _lift_all(self, tx: Transaction, scope: str, name: str | None = None) -> Sequence[str]:
+    def _lift_all(
+        self,
+        tx: Transaction,
+        scope: str,
+        by: str,
+        reason: str | None = None,
+        *,
+        name: str | None = None,
+    ) -> Sequence[str]:
         wanted = FROZEN_BY_HAND if name == FREEZE_NAME else name
         lifted: list[str] = []
+        froze = False
         for row in tx.signals_in_force((scope,), self._now_ms()):
             if wanted in (None, row.name) and tx.lift_signal(scope, row.name):
+                froze = froze or row.freezes
                 lifted.append(FREEZE_NAME if row.name == FROZEN_BY_HAND else row.name)
         if lifted:
             tx.forget_counts(scope)
+        if froze:
+            self._in_force.happenings.thawed(tx, scope, by, reason)
         return lifted
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit
 from proxy.model import Call, HttpCall, Identity, Json
+from proxy.pipeline.happenings import Happenings
 from proxy.pipeline.hosts import hosts_of
 from proxy.pipeline.records import Standing, signal_record
 from proxy.pipeline.standing import Happened, Who, acting_of, row_name, row_of, why_of
@@ -46,8 +47,11 @@ _NOT_CALLS = (
 class Watch:
     """What signals say of one call, in its transaction."""
 
-    def __init__(self, tx: Transaction, emit: Emit, who: Who, now_ms: int) -> None:
+    def __init__(
+        self, tx: Transaction, emit: Emit, who: Who, now_ms: int, happenings: Happenings
+    ) -> None:
         self._tx = tx
+        self._happenings = happenings
         self._emit = emit
         self._who = who
         self._now_ms = now_ms
@@ -234,6 +238,8 @@ class Watch:
     def _put(self, signal: Signal, happened: Happened) -> None:
         row = row_of(signal, happened, self._who.scope(signal.per), self._now_ms, "rules")
         self._tx.put_signal(row)
+        if row.freezes:
+            self._happenings.frozen(self._tx, row.scope, "rules", row.why)
         self._rows = [r for r in self._rows if (r.scope, r.name) != (row.scope, row.name)]
         self._rows.append(row)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, Job
 from proxy.model import Identity, Json
+from proxy.pipeline.happenings import Untold
 from proxy.pipeline.signals import Watch
 from proxy.pipeline.standing import Happened, Who, frozen_row, row_of
 from proxy.rehearsal.rehearsal import Rehearsal
@@ -60,7 +61,7 @@ def _changed(rehearsal: Rehearsal, record: Mapping[str, Json], identity: Identit
     happened = Happened(record["on"], record["text"] or "", fields)
 
     def change(tx: Transaction, emit: Emit) -> None:
-        watch = Watch(tx, emit, Who.of(tx, identity), rehearsal.now_ms)
+        watch = Watch(tx, emit, Who.of(tx, identity), rehearsal.now_ms, Untold())
         watch.changed(rehearsal.rules, identity, happened)
 
     _do(rehearsal, change)

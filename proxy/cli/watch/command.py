@@ -35,7 +35,7 @@ _LAST_ANSWER_S = 10.0
 _SHORTEST_S = 0.1
 
 
-def watch(admin: Path | None, by: str, interval_s: float) -> None:
+def watch(admin: Path | None, by: str | None, interval_s: float) -> None:
     """Shows what waits until a key quits.
 
     Raises:
@@ -62,7 +62,9 @@ def watch(admin: Path | None, by: str, interval_s: float) -> None:
                     console=console, screen=True, auto_refresh=False, redirect_stderr=False
                 ) as live,
             ):
-                _Loop(messenger, live, State(by=by), interval_s).run(woken)
+                _Loop(
+                    messenger, live, State(by=by or "the owner of CHECKREIN_TOKEN"), interval_s
+                ).run(woken)
         except KeyboardInterrupt:
             return
         finally:

@@ -37,7 +37,7 @@ class Messenger:
         wake: is called when an event is there to be taken.
     """
 
-    def __init__(self, admin: Path | None, by: str, wake: Callable[[], None]) -> None:
+    def __init__(self, admin: Path | None, by: str | None, wake: Callable[[], None]) -> None:
         self._admin = admin
         self._by = by
         self._wake = wake
@@ -113,7 +113,7 @@ class Messenger:
                 return Answered(answer, view)
 
 
-def _freeze(client: AdminClient, session: str, by: str, reason: str | None) -> Hold:
+def _freeze(client: AdminClient, session: str, by: str | None, reason: str | None) -> Hold:
     body = {"by": by, "reason": reason}
     return client.post(f"/v1/sessions/{quoted(session)}/freeze", body)
 

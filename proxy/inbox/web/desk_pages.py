@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from statistics import median
 from typing import Any
 
 from starlette.requests import Request
@@ -35,11 +34,11 @@ from proxy.inbox.web.presenting import (
 from proxy.inbox.web.timeline import timeline
 from proxy.model import BudgetState, Hold, HoldState, Json
 from proxy.pipeline.core import Pipeline
+from proxy.pipeline.figures import today
 from proxy.pipeline.grant_desk import Asking
 
 PAGE = 100
 _SPANS_MS = {"15m": 900_000, "1h": 3_600_000, "8h": 28_800_000, "1d": 86_400_000}
-_ANSWERED = (HoldState.APPROVED, HoldState.USED, HoldState.DENIED)
 
 type Render = Callable[..., Awaitable[Response]]
 
@@ -194,14 +193,13 @@ class DeskPages:
 
 # --- parts -----------------------------------------------------------------------------------------------
 async def figures(pipeline: Pipeline) -> Figures:
-    """Returns how often people are asked, and how long they take."""
-    sessions = await pipeline.sessions()
-    calls, held = sum(s.calls for s in sessions), sum(s.held for s in sessions)
-    answered = await pipeline.desk.list(_ANSWERED, limit=200)
-    times = [h.decided_at_ms - h.created_at_ms for h in answered if h.decided_at_ms is not None]
+    """Returns how often people were asked in the last day, and how long they took."""
+    now_ms = pipeline.now_ms()
+    found = await pipeline.in_transaction(lambda tx, _emit: today(tx, now_ms))
+    per_100, took_ms = found.holds_per_100_calls, found.median_answer_ms
     return Figures(
-        f"{100 * held / calls:.1f}" if calls else "none yet",
-        span(int(median(times))) if times else "none yet",
+        "none yet" if per_100 is None else f"{per_100:.1f}",
+        "none yet" if took_ms is None else span(took_ms),
     )
 
 

@@ -11,11 +11,12 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
@@ -30,9 +31,12 @@ from proxy.inbox.web.rules_pages import RulesPages
 from proxy.inbox.web.session_pages import SessionPages
 from proxy.inbox.web.sessions import Sessions
 from proxy.inbox.web.signing_in import SigningIn
+from proxy.ledger.store import Transaction
+from proxy.ledger.writer import Emit
 from proxy.people.current import CurrentPeople
 from proxy.pipeline.changes import Changes
 from proxy.pipeline.core import Pipeline
+from proxy.pipeline.links import Links
 from proxy.settings import Settings
 
 logger = logging.getLogger("checkrein")
@@ -82,6 +86,21 @@ def application(
         """What stands above every page, for one that is open."""
         return await page(request, "banners.html", {})
 
+    async def link(request: Request) -> Response:
+        """A link from a notice: it leads to a hold's page, once, whoever has signed in."""
+        token: str = request.path_params["token"]
+
+        def use(tx: Transaction, _emit: Emit) -> str:
+            key = tx.state_key("links")
+            return Links(key, people.people.url or "").open_in(tx, token, pipeline.now_ms())
+
+        try:
+            hold_id = await pipeline.in_transaction(use)
+        except HoldError as error:
+            context = {"title": "This link leads nowhere", "text": plain(error), "back": "/"}
+            return await page(request, "problem.html", context, status=410)
+        return RedirectResponse(f"/holds/{quote(hold_id, safe='')}", 303)
+
     async def events(request: Request) -> Response:
         """Server-sent events: something has changed."""
 
@@ -129,6 +148,7 @@ def application(
             *RulesPages(pipeline, settings, page).routes(),
             Route("/events", events),
             Route("/banners", banners),
+            Route("/l/{token}", link, methods=["GET"]),
             *signing_in.routes(),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
         ],

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sqlite3
+import subprocess
+import sys
+import time
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.inbox.conftest import Desk
+from proxy.pipeline.links import Links
+from tests.e2e.inbox.conftest import TOKEN, Desk
 
 pytestmark = pytest.mark.e2e
 
@@ -206,3 +212,61 @@ def test_a_bad_edit_of_the_rules_is_shown(desk: Desk) -> None:
     expect(page.get_by_text("The last edit of the rules was not taken over")).to_be_visible()
     page.get_by_text("1 mistake").click()
     expect(page.get_by_text("did you mean 'budgets'?")).to_be_visible()
+
+
+def make_link(desk: Desk, hold: str, *, hours_ago: int = 0) -> str:
+    """A link as a notice has it, made with the ledger's own key."""
+    with sqlite3.connect(desk.proxy.folder / "state.sqlite") as db:
+        db.execute("INSERT OR IGNORE INTO state_keys VALUES ('links', randomblob(32))")
+        rows = db.execute("SELECT key FROM state_keys WHERE name = 'links'").fetchall()
+    db.close()
+    (key,) = (row[0] for row in rows)
+    return Links(key, desk.url).make(hold, "slack", int((time.time() - hours_ago * 3600) * 1000))
+
+
+def test_a_link_from_a_notice(desk: Desk) -> None:
+    """It leads to the hold's page, after signing in, once; expired, forged or used it says so, and it never answers."""
+    waiting = desk.agent().held("refund_order order=o-1 amount=145")
+    hold = desk.hold()
+    page = desk.browse(None)
+    desk.sign_in(page, "ada", to="/login?next=/l/none")
+    expect(page.get_by_role("heading", name="This link leads nowhere")).to_be_visible()
+    expect(page.locator("main")).to_contain_text("this link was not made here")
+    link = make_link(desk, hold)
+    page.goto(link)
+    expect(page).to_have_url(f"{desk.url}/holds/{hold}")
+    for spent, why in (
+        (link, "this link has been used"),
+        (make_link(desk, hold, hours_ago=25), "this link has expired"),
+        (link[:-2] + "xx", "this link was not made here"),
+    ):
+        page.goto(spent)
+        expect(page.locator("main")).to_contain_text(why)
+    assert desk.proxy.ask(f"/v1/holds/{hold}")["state"] == "pending"
+    other = desk.browse(None)
+    other.goto(make_link(desk, hold))
+    expect(other).to_have_url(re.compile(r"/login\?next=%2Fl%2F"))
+    desk.sign_in(other, "bob", to=other.url.removeprefix(desk.url))
+    expect(other).to_have_url(f"{desk.url}/holds/{hold}")
+    desk.proxy.ask("/v1/signals/freeze", {"scope": "fleet", "by": "test"})
+    assert not waiting.came()
+
+
+def test_an_api_token_at_the_command_line(desk: Desk) -> None:
+    """With people, an answer over the socket is by a token's owner; a name alone is refused."""
+    waiting = desk.agent().held("refund_order order=o-1 amount=145")
+    hold = desk.hold()
+
+    def typed(**more: str) -> str:
+        argv = [sys.executable, "-m", "proxy", "holds", "approve", hold]
+        argv += ["--admin", str(desk.proxy.admin)]
+        environment = {**os.environ, **more}
+        done = subprocess.run(
+            argv, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+        return done.stdout + done.stderr
+
+    assert "an answer needs an API token; set CHECKREIN_TOKEN" in typed()
+    assert "this API token is nobody's" in typed(CHECKREIN_TOKEN="crt_guess")
+    assert "approved by pager" in typed(CHECKREIN_TOKEN=TOKEN)
+    assert waiting.came()
