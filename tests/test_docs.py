@@ -11,6 +11,7 @@ import click
 import pytest
 
 from proxy.cli import cli
+from proxy.ledger.store import UndoRow
 from proxy.model import (
     BudgetState,
     Call,
@@ -57,6 +58,9 @@ WRITTEN: dict[str, dict[str, Any]] = {
     "settlement": records.settlement_record(ENTRY, "result"),
     "hold": records.hold_record(HOLD, "approved", [BUDGET]),
     "grant": records.grant_record(GRANT, "granted", "ops"),
+    "undo": records.undo_record(
+        UndoRow("k", "s", "a", "make", "http", 0, {"way": "http"}), "done", "ops", 200, None
+    ),
     "session": records.session_record(WHO, "127.0.0.1"),
     "signal": records.signal_record(WHO, "loop", text="text", fields={"count": 3}),
     "error": records.error_record(WHO, "exchange", "text"),

@@ -90,3 +90,20 @@ def thaw(*, session: str, reason: str | None, admin: Path | None) -> None:
         what = f"{', '.join(signal['do'])} by {signal['name']} in {signal['scope']}"
         way = f"checkrein signals lift {shlex.quote(signal['scope'])}"
         click.echo(plain(f"still in force: {what}; `{way}` ends it."))
+
+
+@command.command("undo")
+@click.argument("session")
+@click.option(
+    "--run", is_flag=True, help="Make the calls, newest first; the first that fails ends it."
+)
+@click.option("--again", metavar="ID", multiple=True, help="With --run: one that was begun, too.")
+@click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@admin_option
+def undo(
+    *, session: str, run: bool, again: tuple[str, ...], as_json: bool, admin: Path | None
+) -> None:
+    """List the calls that make good what a session did, backwards; or make them."""
+    from proxy.cli.undo import undo as undo_session
+
+    undo_session(session, run=run, again=again, as_json=as_json, admin=admin)

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from proxy.canonical import sha256_hex
 from proxy.errors import CheckreinError, HoldError
-from proxy.inbox import desk_api, grants_api, mcp_api, rules_api, signals_api
+from proxy.inbox import desk_api, grants_api, mcp_api, rules_api, signals_api, undo_api
 from proxy.inbox.views import grant_view, hold_view, session_view, summary_view
 from proxy.inbox.who import Unknown, approver_of
 from proxy.ledger.store import Credential
@@ -135,6 +135,7 @@ def application(
             *desk_api.routes(pipeline, try_notices),
             Route("/v1/sessions", list_sessions),
             *signals_api.routes(pipeline),
+            *undo_api.routes(pipeline, people),
             Route("/v1/sessions/{id:path}", show_session),
             Route("/v1/credentials", mint, methods=["POST"]),
             *mcp_api.routes(pipeline),

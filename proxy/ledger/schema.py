@@ -22,6 +22,7 @@ from proxy.ledger.outbox import OUTBOX_DDL
 from proxy.ledger.signals import SIGNALS_DDL
 from proxy.ledger.sources import SOURCES_DDL
 from proxy.ledger.story import STORY_DDL
+from proxy.ledger.undo import UNDO_DDL
 
 _STEP_1 = (
     """CREATE TABLE entries (
@@ -134,6 +135,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     GRANTS_DDL,
     _STEP_5,
     (*OUTBOX_DDL, *COUNTS_DDL),
+    UNDO_DDL,
 )
 VERSION = len(STEPS)
 

@@ -23,6 +23,7 @@ from proxy.ledger.signals import SqliteSignals
 from proxy.ledger.sources import SqliteSources
 from proxy.ledger.store import Credential, PastDecision, SessionSummary
 from proxy.ledger.story import SqliteStory
+from proxy.ledger.undo import SqliteUndo
 from proxy.model import Hold, HoldState, Identity, Verdict
 
 _KEYS_A_QUERY = 500  # below SQLite's limit on host parameters, whatever it was built with
@@ -45,6 +46,7 @@ class SqliteTransaction(
     SqliteGrants,
     SqliteOutbox,
     SqliteCounts,
+    SqliteUndo,
 ):
     """All reads and writes of `store.Transaction`."""
 

@@ -25,6 +25,7 @@ from proxy.model import (
     Hold,
     HoldState,
     Identity,
+    Json,
     Settlement,
     Side,
     Source,
@@ -195,6 +196,24 @@ class Credential:
     created_at_ms: int
     expires_at_ms: int | None = None
     human: str | None = None  # who started the run
+
+
+@dataclass(frozen=True, slots=True)
+class UndoRow:
+    """The compensating call of one call, as its result made it; `call` is redacted."""
+
+    call_key: str
+    session: str
+    agent: str
+    tool: str
+    way: str  # tool, http, mcp
+    at_ms: int
+    call: Json = None
+    fault: str = ""  # why it cannot be made
+    state: str = "open"  # open, begun, done, failed
+    by: str | None = None
+    changed_at_ms: int | None = None
+    error: str | None = None
 
 
 class Transaction(Protocol):
@@ -383,6 +402,14 @@ class Transaction(Protocol):
         """How many holds wait, and since when the oldest does."""
 
     # --- memory of refused responses ---------------------------------------------------------------
+    def put_undo(self, row: UndoRow) -> None:
+        """Keeps a compensating call, or its new state."""
+
+    def undo(self, call_key: str) -> UndoRow | None: ...
+
+    def undos_of(self, sessions: Sequence[str]) -> tuple[UndoRow, ...]:
+        """Returns the compensating calls of these sessions."""
+
     def remember(
         self, *, ref: str, provider: str, keys: Sequence[str], document: bytes, now_ms: int
     ) -> None: ...

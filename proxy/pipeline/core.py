@@ -32,6 +32,7 @@ from proxy.pipeline.results import Results
 from proxy.pipeline.rulebook import Rejected, Rulebook
 from proxy.pipeline.signal_desk import SignalDesk
 from proxy.pipeline.story import Story
+from proxy.pipeline.undoing import UndoDesk
 from proxy.pipeline.waiting import Presence, WaitingRoom
 from proxy.policy.ruleset import RuleSet
 from proxy.settings import Settings
@@ -88,6 +89,7 @@ class Pipeline:
         self.desk = HoldDesk(writer, self.room, settings, self, now_ms)
         self.signals = SignalDesk(self, writer, self.desk, now_ms)
         self.grants = GrantDesk(writer, self.desk, now_ms)
+        self.undo = UndoDesk(writer, now_ms)
         self._sessions: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def start(self, providers: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from proxy.canonical import json_number
+from proxy.ledger.store import UndoRow
 from proxy.model import (
     SHADOW,
     BudgetState,
@@ -153,6 +154,22 @@ def grant_record(grant: Grant, event: str, by: str, call: Record | None = None) 
         "by": by,
         "reason": grant.reason,
         "call": call,
+    }
+
+
+def undo_record(row: UndoRow, event: str, by: str, status: int | None, error: str | None) -> Record:
+    """A compensating call: begun, done or failed; without its headers."""
+    call = dict(row.call) if isinstance(row.call, dict) else {}
+    call.pop("headers", None)
+    return {
+        "type": "undo",
+        "session": row.session,
+        "agent": row.agent,
+        "undo": {"id": row.call_key, "tool": row.tool, "call": redact(call)},
+        "event": event,
+        "by": by,
+        "status": status,
+        "error": _said(error),
     }
 
 

@@ -34,6 +34,7 @@ from proxy.pipeline.records import settlement_record
 from proxy.pipeline.signals import Watch
 from proxy.pipeline.standing import Who
 from proxy.pipeline.story import Story
+from proxy.pipeline.undoing import keep_undo
 from proxy.wire.codec import ParsedRequest
 
 type _Seen = tuple[str, str, str, str | None, int, int]
@@ -255,6 +256,8 @@ class Results:
             settlement = replace(settlement, ok=None, amount=None, fault=doubt)
         settled = tx.settle(entry.id, settlement, self._now_ms())
         emit(settlement_record(settled, why, settlement.fault))
+        if settlement.ok is not False and not result.is_error:
+            keep_undo(tx, rules, entry, arguments, result, self._now_ms())
 
 
 def _said(request: ParsedRequest) -> Sequence[tuple[Speaker, str]]:

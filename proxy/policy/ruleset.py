@@ -50,6 +50,7 @@ from proxy.policy.requires import Require, evidence_tools
 from proxy.policy.signals import Signal
 from proxy.policy.strictjson import json_or_none
 from proxy.policy.two_modes import beside_one_another, in_shadow_alone
+from proxy.policy.undo import Undo
 from proxy.policy.variables import call_variables, field_variables
 
 _TRAFFIC = frozenset({"unparsed", "opaque", "pass-through"})
@@ -105,6 +106,7 @@ class RuleSet:
         self._lexicon = loaded.lexicon
         self._entries = Entries(self._tools)
         self._settles: dict[str, CompiledSettle] = {}
+        self._undos: dict[str, Undo] = {}
         self._budgets = tuple(loaded.budgets)
         self._prices = loaded.prices
         brings: dict[str, list[str]] = {}
@@ -118,6 +120,8 @@ class RuleSet:
                 brings.setdefault(effect.kind, []).append(tool.label)
                 if effect.settle is not None:
                     self._settles[effect.rule] = effect.settle
+                if tool.undo is not None:
+                    self._undos[effect.rule] = tool.undo
         self._evidence = {r.name: evidence_tools(r, brings) for r in self._requires}
         self._spoken = loaded.variables()
         self._asks_acts = any(name.startswith("act.") for name in self._spoken)
@@ -216,6 +220,10 @@ class RuleSet:
     def _doubt(self, rule: str, text: str, verdict: Verdict = Verdict.BLOCK) -> Reason:
         """What stops a call because it cannot be read, whatever the rules say."""
         return Reason(rule, text, verdict, shadow=self._doubts_in_shadow)
+
+    def undo_of(self, rule: str) -> Undo | None:
+        """Returns how the call is undone whose effect came about by this rule."""
+        return self._undos.get(rule)
 
     def settle(self, rule: str, arguments: Json, result: ToolResult) -> Settlement:
         """Reads from an observed result what became of one effect; `rule` is `Effect.rule`."""

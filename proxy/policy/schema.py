@@ -128,6 +128,42 @@ class Http(_Part):
     graphql: Graphql | None = None
 
 
+def _headers(value: Json) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise fault(f"expected a mapping of header names to texts, got {json_type(value)}")
+    return {
+        as_text(n, "a header's name"): as_text(v, "a text or env:NAME") for n, v in value.items()
+    }
+
+
+def _undo_url(value: Json) -> str:
+    text = as_text(value, "a URL")
+    if not re.fullmatch(r"https?://[^\s]+", text):
+        raise fault(f"'{text}' is not an http or https URL")
+    return text
+
+
+class UndoHttp(_Part):
+    method: Annotated[str, BeforeValidator(lambda v: as_matching(v, METHOD, "an HTTP method"))]
+    url: Expression
+    headers: Annotated[dict[str, str] | None, BeforeValidator(_headers)] = None
+    body: Any = None
+
+
+class UndoMcp(_Part):
+    url: Annotated[str, BeforeValidator(_undo_url)]
+    tool: Annotated[str, BeforeValidator(lambda v: as_text(v, "a tool's name"))]
+    args: Any = None
+    headers: Annotated[dict[str, str] | None, BeforeValidator(_headers)] = None
+
+
+class UndoPart(_Part):
+    tool: Annotated[str | None, BeforeValidator(lambda v: as_text(v, "a tool's name"))] = None
+    args: Any = None
+    http: UndoHttp | None = None
+    mcp: UndoMcp | None = None
+
+
 class Tool(_Part):
     name: Texts | None = None
     http: Http | None = None
@@ -142,6 +178,7 @@ class Tool(_Part):
     body: Expression | None = None
     headers: Expression | None = None
     returns: Returns | None = None
+    undo: UndoPart | None = None
     effects: tuple[EffectPart, ...] | None = None
 
 

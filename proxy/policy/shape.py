@@ -29,6 +29,8 @@ from proxy.policy.schema import (
     PricesPart,
     Settle,
     StepPart,
+    UndoMcp,
+    UndoPart,
 )
 from proxy.policy.yamlnodes import Document, Path
 
@@ -113,6 +115,8 @@ def _known_keys(path: Sequence[str | int]) -> list[str]:
         "trust_by": TrustBy,
         "do": ActionPart,
         "escalate": EscalatePart,
+        "undo": UndoPart,
+        "mcp": UndoMcp,
     }
     part: type[BaseModel] = File
     for name in path:

@@ -18,6 +18,7 @@ from proxy.policy.readers import ArgumentReader, ShellReader, SqlReader, Tables
 from proxy.policy.routes import Route, compile_route
 from proxy.policy.site import Site
 from proxy.policy.sql.schema import ANY
+from proxy.policy.undo import Undo, compile_undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class ToolEntry:
     site: Site
     reader: ArgumentReader | None = None  # the argument says what a call does
     returns: Declared | None = None  # what its results are worth
+    undo: Undo | None = None
 
     @property
     def guesses(self) -> bool:
@@ -59,16 +61,17 @@ def compile_tool(part: schema.Tool, site: Site, pack: str, tables: Tables) -> To
     if not _keys_fit(part, site, way):
         return None
     returns = Declared(part.returns) if part.returns is not None else None
+    undo = compile_undo(part.undo, site.at("undo")) if part.undo is not None else None
     if part.http is not None:
         route = _route(part.http)
         label = f"{route.methods[0]} {part.http.host[0]}{part.http.path}{route.suffix}"
         effects = _effects(part, site, pack, label, ROUTE)
-        return ToolEntry(label, (), route, effects, site, returns=returns)
+        return ToolEntry(label, (), route, effects, site, returns=returns, undo=undo)
     names: tuple[str, ...] = getattr(part, way)
     reader: ArgumentReader | None = None
     if way == "name":
         effects = _effects(part, site, pack, names[0], TOOL)
-        return ToolEntry(names[0], names, None, effects, site, returns=returns)
+        return ToolEntry(names[0], names, None, effects, site, returns=returns, undo=undo)
     if way == "guess":
         return ToolEntry(
             names[0], names, None, (), site, GuessReader(site, pack, names[0]), returns
@@ -115,6 +118,8 @@ def _keys_fit(part: schema.Tool, site: Site, way: str) -> bool:
         if getattr(part, key) is not None:
             owners = [f"'{w}:'" for w, keys in _OF_READERS.items() if key in keys]
             site.at(key).fault(f"'{key}' goes with {' or '.join(owners)}, not with '{way}:'")
+    if way in ("shell", "sql", "guess") and part.undo is not None:
+        site.at("undo").fault(f"'undo' goes with 'name:' or 'http:', not with '{way}:'")
     if way in ("shell", "sql"):
         if part.argument is None:
             site.fault(f"the key 'argument' is missing: which argument is the {way} text?")
@@ -124,6 +129,8 @@ def _keys_fit(part: schema.Tool, site: Site, way: str) -> bool:
     elif way == "guess":
         if part.effects is not None:
             site.at("effects").fault("a 'guess:' entry has its effects from the lexicon; remove it")
+    elif part.undo is not None and way == "fetch":
+        site.at("undo").fault("'undo' goes with 'name:' or 'http:', not with 'fetch:'")
     elif part.effects is None:
         site.fault("the key 'effects' is missing; a harmless tool has 'effects: []'")
     return len(site.problems) == before

@@ -113,6 +113,14 @@ TOOL = Part(
         Key("body", TEXT, "CEL", "none", "Of `fetch`: the request's body.", "args.body"),
         Key("headers", TEXT, "CEL", "none", "Of `fetch`: the request's headers.", "args.headers"),
         Key(
+            "undo",
+            ref("undo"),
+            "mapping",
+            "none",
+            "The call that makes good what a call of it did; for `sessions undo`.",
+            "{tool: reopen_ticket, args: {id: args.id}}",
+        ),
+        Key(
             "returns",
             ref("returns"),
             "mapping",
@@ -497,4 +505,87 @@ STATEMENT = Part(
         _LISTED,
     ),
     snippets={"a statement": {"statement": "${1:select}", "effects": []}},
+)
+
+# --- undo --------------------------------------------------------------------------------------------------
+_LEAVES: Schema = {"title": "a value, or a mapping or list of them"}
+_LEAVES_TYPE = "CEL in its texts"
+_HEADERS = Key(
+    "headers",
+    by_name(TEXT),
+    "mapping",
+    "none",
+    "As they are, or `env:NAME`: a variable of whoever runs it.",
+    "{authorization: env:TICKETS_TOKEN}",
+)
+UNDO = Part(
+    name="undo",
+    title="How a call is undone",
+    model=schema.UndoPart,
+    together={"oneOf": [_needs(way) for way in ("tool", "http", "mcp")]},
+    keys=(
+        Key("tool", TEXT, "name", "", "A tool that the agent, or a human, calls.", "reopen_ticket"),
+        Key(
+            "args",
+            _LEAVES,
+            _LEAVES_TYPE,
+            "none",
+            "Of `tool`: its arguments, over `args` and `result`.",
+            "{id: result.json.id}",
+        ),
+        Key(
+            "http",
+            ref("undo_http"),
+            "mapping",
+            "",
+            "A request, which `sessions undo --run` makes.",
+            "{method: DELETE, url: \"'https://tickets.internal/' + string(result.json.id)\"}",
+        ),
+        Key(
+            "mcp",
+            ref("undo_mcp"),
+            "mapping",
+            "",
+            "A tool call to an MCP server, which `sessions undo --run` makes.",
+            "{url: https://tickets.internal/mcp, tool: reopen, args: {id: args.id}}",
+        ),
+    ),
+)
+UNDO_HTTP = Part(
+    name="undo_http",
+    title="A request that undoes a call",
+    model=schema.UndoHttp,
+    required=("method", "url"),
+    keys=(
+        Key("method", METHOD_NAME, "method", "required", "The HTTP method.", "DELETE"),
+        Key(
+            "url",
+            TEXT,
+            "CEL",
+            "required",
+            "The whole URL, over `args` and `result`.",
+            "\"'https://x.internal/' + args.id\"",
+        ),
+        _HEADERS,
+        Key("body", _LEAVES, _LEAVES_TYPE, "none", "Sent as JSON.", "{why: \"'undo'\"}"),
+    ),
+)
+UNDO_MCP = Part(
+    name="undo_mcp",
+    title="An MCP call that undoes a call",
+    model=schema.UndoMcp,
+    required=("url", "tool"),
+    keys=(
+        Key(
+            "url",
+            matching(r"^https?://\S+$", "an http or https URL"),
+            "URL",
+            "required",
+            "The server's endpoint.",
+            "https://tickets.internal/mcp",
+        ),
+        Key("tool", TEXT, "name", "required", "The tool.", "reopen"),
+        Key("args", _LEAVES, _LEAVES_TYPE, "none", "Its arguments.", "{id: args.id}"),
+        _HEADERS,
+    ),
 )
