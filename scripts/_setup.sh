@@ -209,9 +209,10 @@ ensure_node() {
     return $status
 }
 
-# PostgreSQL's programs, for scenarios whose tool API keeps its data there; each test run makes a private cluster.
-# Installed only where that asks nobody and surprises nobody: as root with apt-get, or by sudo under CI=true.
-# Without them those tests are skipped, each by name; under CI=true that is a failure.
+# What some tests need from the system: PostgreSQL's programs, for a tool API that keeps its data there (each test run makes a
+# private cluster), and Chromium, in which people answer in the inbox's tests. Installed only where that asks nobody and
+# surprises nobody: as root with apt-get, or by sudo under CI=true. Without one its tests are skipped, each by name; under CI=true
+# that is a failure.
 postgres_present() {
     local program found
     for program in initdb postgres psql; do
@@ -221,10 +222,13 @@ postgres_present() {
     done
 }
 
-install_postgres() {
-    local become=""
+chromium_present() { command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1; }
+
+# install_package NAME PACKAGE PRESENT: PRESENT tells whether it is there.
+install_package() {
+    local name=$1 package=$2 present=$3 become=""
     if ! command -v apt-get >/dev/null 2>&1; then
-        say "PostgreSQL was not found: the tests that need it are skipped (install its server, and run this again)."
+        say "$name was not found: the tests that need it are skipped (install it, and run this again)."
         [ "${CI:-}" != true ]
         return
     fi
@@ -232,29 +236,33 @@ install_postgres() {
         if [ "${CI:-}" = true ] && sudo -n true 2>/dev/null; then
             become="sudo -n"
         else
-            say "PostgreSQL was not found: the tests that need it are skipped ('sudo apt-get install postgresql' brings it)."
+            say "$name was not found: the tests that need it are skipped ('sudo apt-get install $package' brings it)."
             [ "${CI:-}" != true ]
             return
         fi
     fi
-    say "Installing PostgreSQL with apt-get"
+    say "Installing $name with apt-get"
     # A list that cannot be fetched need not be the one that has it.
     # shellcheck disable=SC2086 # no sudo: no word
     { $become apt-get update -qq || true; } >&2
     # shellcheck disable=SC2086
-    if $become env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >&2 \
-        && postgres_present; then
+    if $become env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$package" >&2 \
+        && "$present"; then
         return 0
     fi
-    say "apt-get could not install PostgreSQL (see above): the tests that need it are skipped."
+    say "apt-get could not install $name (see above): the tests that need it are skipped."
     [ "${CI:-}" != true ]
 }
 
-ensure_postgres() {
-    postgres_present && return 0
+# ensure_package NAME PACKAGE PRESENT
+ensure_package() {
+    "$3" && return 0
     lock
     local status=0
-    postgres_present || install_postgres || status=$?
+    "$3" || install_package "$@" || status=$?
     unlock
     return $status
 }
+
+ensure_postgres() { ensure_package PostgreSQL postgresql postgres_present; }
+ensure_chromium() { ensure_package Chromium chromium chromium_present; }

@@ -80,7 +80,7 @@ def findings(page: Page) -> list[str]:
 
 
 def photograph(page: Page, name: str, look: str) -> None:
-    if os.environ.get("CHECKREIN_PICTURES") and (name, look) in PHOTOGRAPHED:
+    if os.environ.get("PICTURES") and (name, look) in PHOTOGRAPHED:
         PICTURES.mkdir(exist_ok=True)
         page.screenshot(path=PICTURES / f"inbox-{name}-{look}.png", full_page="desktop" in look)
 
