@@ -139,7 +139,7 @@ def application(
             Route("/v1/sessions/{id:path}", show_session),
             Route("/v1/credentials", mint, methods=["POST"]),
             *mcp_api.routes(pipeline),
-            *rules_api.routes(pipeline, look),
+            *rules_api.routes(pipeline, look, people),
         ],
         exception_handlers={
             Unknown: _unknown,

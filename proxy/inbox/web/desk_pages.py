@@ -161,6 +161,7 @@ class DeskPages:
         reason = form.get("reason", "").strip()[:500] or None
         desk = self._pipeline.desk
         try:
+            await desk.with_former(hold_id)  # a page names a hold whole; no beginning will do
             match form.get("answer"):
                 case "approve":
                     hold = await desk.approve(hold_id, person, reason)
