@@ -66,7 +66,7 @@ START_MS = 1_800_000_000_000
 # No deadline: a shared machine is slow now and then. In CI the same cases every time, so that what fails
 # there fails here too; elsewhere new ones.
 settings.register_profile("here", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 

@@ -78,6 +78,7 @@ async def test_an_answer(
         ("/v1/grants/none/revoke", CY, 409),
         ("/v1/signals/freeze", None, 200),
     ],
+    ids=["reload", "reload-of-ada", "reload-of-cy", "revoke", "revoke-of-cy", "freeze"],
 )
 async def test_what_else_is_a_right(ask: Ask, path: str, token: str | None, status: int) -> None:
     """Freezing needs no token: it is the kill switch."""
