@@ -164,7 +164,7 @@ class Desk:
             page.get_by_role("button", name="Sign in").click()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its loop runs while it is there: no other module may use one then
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         if os.environ.get("CI") == "true":

@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from proxy.pipeline.links import Links
 from tests.e2e.inbox.conftest import TOKEN, Desk
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("test_answers")]
 
 
 def test_approve_once(desk: Desk) -> None:

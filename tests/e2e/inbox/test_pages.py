@@ -13,7 +13,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.e2e.inbox.conftest import AXE, Desk, Waiting
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("test_pages")]
 
 HOSTILE = "<img/src=x/onerror=window.owned=1>"
 PICTURES = Path(__file__).resolve().parents[3] / "docs" / "pictures"
