@@ -188,7 +188,7 @@ async def test_mcp_python(make_scene: MakeScene) -> None:
         async with scene.client(read_timeout_seconds=TIMEOUT_S) as client:
             try:
                 await client.call_tool("refund_order", BIG)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # whichever the SDK raises
                 raised.append(str(error))
     assert re.search(r"(?i)timed? ?out", raised[0])
     first = scene.proxy.wait_for_hold(state="abandoned")
