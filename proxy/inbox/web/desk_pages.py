@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from proxy.approval import Approver, Right, answering, check_may_answer, needed
+from proxy.approval import Approver, Right, answering, check_may_answer, check_right, needed
 from proxy.errors import HoldError
 from proxy.inbox.web.differences import differences
 from proxy.inbox.web.presenting import (
@@ -161,12 +161,18 @@ class DeskPages:
         reason = form.get("reason", "").strip()[:500] or None
         desk = self._pipeline.desk
         try:
-            await desk.with_former(hold_id)  # a page names a hold whole; no beginning will do
+            # A page names a hold whole, no beginning will do, and is about the state that it showed.
+            held, _ = await desk.with_former(hold_id)
+            if held.state.value != form.get("was", "pending"):
+                by = f" (by {held.decided_by})" if held.decided_by else ""
+                raise HoldError(f"hold {held.id} is already {held.state.value}{by}; look again")
+            if form.get("freeze") == "yes":
+                check_right(person, Right.FREEZE)
             match form.get("answer"):
                 case "approve":
                     hold = await desk.approve(hold_id, person, reason)
                 case "deny":
-                    freeze = form.get("freeze") == "yes" and Right.FREEZE in person.rights
+                    freeze = form.get("freeze") == "yes"
                     hold = await desk.deny(hold_id, person, reason, freeze=freeze)
                 case "grant" | "top-up" as what:
                     asking = _asking(form, what, self._pipeline.now_ms())

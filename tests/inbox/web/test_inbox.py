@@ -104,3 +104,14 @@ async def test_who_comes_second_is_told(site: Site) -> None:
     answer = await client.post(f"/holds/{hold.id}/answer", data={"answer": "approve"})
     assert answer.status_code == 409
     assert "already denied (by bob" in answer.text
+
+
+async def test_a_no_from_an_old_page_takes_no_yes_back(site: Site) -> None:
+    """It is about what the page showed; from a page that shows the approval it does."""
+    hold = await held(site)
+    client = await site.signed_in()
+    await site.bench.pipeline.desk.approve(hold.id, "bob")
+    answer = await client.post(f"/holds/{hold.id}/answer", data={"answer": "deny"})
+    assert (answer.status_code, "already approved (by bob)" in answer.text) == (409, True)
+    form = {"answer": "deny", "was": "approved"}
+    assert (await client.post(f"/holds/{hold.id}/answer", data=form)).status_code == 303
