@@ -81,6 +81,7 @@ class _Loop:
         self._interval_s = interval_s
         self._reader = keys.KeyReader()
         self._look_at = 0.0
+        self._read_at = 0.0
         self._is_over = False
 
     def run(self, woken: socket.socket) -> None:
@@ -99,12 +100,15 @@ class _Loop:
                     woken.recv(4096)
                 # What was shown when a key was pressed comes before what is news.
                 if fd in ready:
-                    data = keys.read(fd)
+                    data, self._read_at = keys.read(fd), time.monotonic()
                     self._is_over = not data
                     self._take(self._reader.feed(data))
-                elif self._reader.is_waiting:
+                elif self._is_quiet():  # news may have come between an ESC and its sequence
                     self._take(self._reader.rest())
                 self._take(self._messenger.take())
+
+    def _is_quiet(self) -> bool:
+        return time.monotonic() - self._read_at >= keys.ESC_WAIT_S
 
     def _wait_s(self) -> float:
         if self._reader.is_waiting:

@@ -64,8 +64,11 @@ class KeyReader:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an ESC was read that may be a key or the beginning of a sequence."""
-        return self._pasted is None and bool(self._text)
+        """Whether an ESC was read that may be a key or the beginning of a sequence.
+
+        Of a sequence that has begun the rest is waited for, however slow the line is: its last character is no key.
+        """
+        return self._pasted is None and self._text == "\x1b"
 
     def feed(self, data: bytes) -> list[Key]:
         """Returns the keys that are whole with this piece."""
@@ -76,8 +79,8 @@ class KeyReader:
         """Returns what an ESC that nothing followed is; call it when the terminal is quiet."""
         if not self.is_waiting:
             return []
-        text, self._text = self._text, ""
-        return [Key("esc")] if text == "\x1b" else []
+        self._text = ""
+        return [Key("esc")]
 
     def _read(self) -> Iterator[Key]:
         while self._text:

@@ -42,19 +42,27 @@ def test_what_is_pasted_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "names"),
-    [(b"\x1b", ["esc"]), (b"\x1b\x1b", ["esc"]), (b"\x1b[", []), (b"\x1b[1;", []), (b"\x1bO", [])],
-    ids=["esc", "twice", "csi", "parameters", "ss3"],
+    ("data", "before"), [(b"\x1b", []), (b"\x1b\x1b", ["esc"])], ids=["esc", "twice"]
 )
-def test_an_esc_that_nothing_follows(data: bytes, names: list[str]) -> None:
-    """Alone it is a key; the beginning of a sequence whose end never comes is none."""
+def test_an_esc_that_nothing_follows(data: bytes, before: list[str]) -> None:
+    """It is a key once the terminal has been quiet."""
     reader = KeyReader()
-    before = [key.name for key in reader.feed(data)]
+    assert [key.name for key in reader.feed(data)] == before
     assert reader.is_waiting
-    assert [key.name for key in reader.rest()] == names
-    assert before == (["esc"] if data == b"\x1b\x1b" else [])
+    assert [key.name for key in reader.rest()] == ["esc"]
     assert not reader.is_waiting
     assert [key.name for key in reader.feed(b"a")] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("data", "end"), [(b"\x1b[", b"D"), (b"\x1b[1;5", b"D"), (b"\x1bO", b"D")], ids=repr
+)
+def test_a_slow_line_makes_no_key_of_a_sequences_end(data: bytes, end: bytes) -> None:
+    """An arrow in two pieces, and quiet between them: no esc, and no `D`."""
+    reader = KeyReader()
+    assert reader.feed(data) == []
+    assert reader.rest() == []
+    assert [key.name for key in reader.feed(end + b"q") if key.name != "left"] == ["q"]
 
 
 def test_alt_and_a_character_is_no_key() -> None:
