@@ -49,6 +49,11 @@ def operator(name: str) -> Approver:
     return Approver(name, groups_are_known=False)
 
 
+def person_of(by: Approver | str) -> Approver:
+    """Returns who answers; a name alone is the operator's."""
+    return operator(by) if isinstance(by, str) else by
+
+
 def check_right(person: Approver, right: Right) -> None:
     """Raises HoldError where a person may not do this."""
     if right not in person.rights:

@@ -42,6 +42,12 @@ def digest(value: Json) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def number_text(value: Decimal) -> str:
+    """Returns a number with all its digits, without exponent or trailing zeros."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def json_number(amount: Decimal) -> int | float | str:
     """Returns the amount as a JSON number if that is exact, else as a string.
 

@@ -16,6 +16,8 @@ from proxy.errors import HoldError
 from proxy.model import Call, Charge, ChargedEffect, Effect, Grant, GrantKind, Hold, Identity, Side
 
 LONGEST_MS = 7 * 86_400_000
+MOST_DIGITS = 36
+"""Of an amount; `policy/budgets.py` adds so many exactly."""
 
 
 def is_in_force(grant: Grant, now_ms: int) -> bool:
@@ -99,6 +101,11 @@ def topped_up(
 def _raised(charge: Charge, extras: dict[tuple[str, str], Decimal]) -> Charge:
     extra = extras.get((charge.budget, charge.scope))
     return charge if extra is None else replace(charge, limit=charge.limit + extra)
+
+
+def is_grantable(amount: Decimal) -> bool:
+    """Tells whether so much can be granted: above 0, and with no more digits than sums keep exact."""
+    return amount.is_finite() and amount > 0 and len(amount.as_tuple().digits) <= MOST_DIGITS
 
 
 def for_calls(

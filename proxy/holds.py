@@ -98,6 +98,11 @@ def is_open(hold: Hold, now_ms: int) -> bool:
     return hold.state not in ENDED and now_ms < hold.expires_at_ms
 
 
+def is_waiting(hold: Hold, now_ms: int) -> bool:
+    """Tells whether a hold waits for people's answer, and its time is not over."""
+    return hold.state is HoldState.PENDING and now_ms < hold.expires_at_ms
+
+
 def _state(hold: Hold) -> str:
     """Returns "denied (by ops, 12:03:04Z)", as far as it is known."""
     parts = []

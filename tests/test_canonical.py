@@ -9,7 +9,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.canonical import canonical_json, digest, json_number
+from proxy.canonical import canonical_json, digest, json_number, number_text
 from proxy.model import Json
 
 _INTS = st.integers(min_value=-(2**53) + 1, max_value=2**53 - 1)
@@ -87,3 +87,19 @@ def test_a_number_keeps_its_value(amount: Decimal) -> None:
 def test_what_has_no_json_form_is_refused(value: Json) -> None:
     with pytest.raises((ValueError, TypeError)):
         canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("45.00", "45"),
+        ("100", "100"),
+        ("1E+2", "100"),
+        ("0.50", "0.5"),
+        ("0.00", "0"),
+        ("123456789012345678.123456789012345678", "123456789012345678.123456789012345678"),
+    ],
+    ids=["cents", "hundred", "exponent", "half", "zero", "all-digits"],
+)
+def test_a_number_is_shown_with_all_its_digits_and_no_more(value: str, text: str) -> None:
+    assert number_text(Decimal(value)) == text

@@ -276,15 +276,17 @@ class Exchange:
                 until_s = asyncio.get_running_loop().time() + wait_s
                 self._waiting[key] = _Waiting(decision, hold, name, until_s)
                 return
-        await self._rule(key, decision)
+        self._rule(key, await self._ruling(decision))
 
-    async def _rule(self, key: int, decision: Decision) -> None:
-        ruling: Ruling = Release()
-        if decision.verdict is not Verdict.ALLOW:
-            hold = decision.hold
-            if hold is not None and hold.state is HoldState.PENDING:
-                await self._pipeline.desk.parked(hold)
-            ruling = Refuse(refusal_text(decision, self.ref))
+    async def _ruling(self, decision: Decision) -> Ruling:
+        if decision.verdict is Verdict.ALLOW:
+            return Release()
+        hold = decision.hold
+        if hold is not None and hold.state is HoldState.PENDING:
+            await self._pipeline.desk.parked(hold)
+        return Refuse(refusal_text(decision, self.ref))
+
+    def _rule(self, key: int, ruling: Ruling) -> None:
         # What the gate says now stands before everything that is still queued.
         self._queue.extendleft(reversed(self._opened.rule(key, ruling)))
 
@@ -292,15 +294,13 @@ class Exchange:
         """Answers the tool that we have offered, at once or when its hold is answered."""
         hold = await wait_tool.hold_asked_for(self._pipeline, self.identity, call.arguments)
         if hold is None or hold.state is not HoldState.PENDING:
-            self._answer_wait(key, wait_tool.UNKNOWN if hold is None else wait_tool.outcome(hold))
+            text = wait_tool.UNKNOWN if hold is None else wait_tool.outcome(hold)
+            self._rule(key, Refuse(text))
             return
         wait_s = self._profile.wait_s_for(hold, self._pipeline.settings)
         until_s = asyncio.get_running_loop().time() + wait_s
         decision = Decision(Verdict.HOLD, call, hold=hold)
         self._waiting[key] = _Waiting(decision, hold, "", until_s, asks_only=True)
-
-    def _answer_wait(self, key: int, text: str) -> None:
-        self._queue.extendleft(reversed(self._opened.rule(key, Refuse(text))))
 
     async def _account(self, call: Call) -> None:
         name = call_key(self.identity, call, self.ref)
@@ -327,21 +327,21 @@ class Exchange:
             hold = answered.get(waiting.hold.id)
             if hold is None and now_s < waiting.until_s:
                 continue
+            ruling: Ruling
             if waiting.asks_only:
-                moved = True
-                del self._waiting[key]
-                self._answer_wait(key, wait_tool.outcome(hold or waiting.hold))
-                await self._handle_all(out)
-                continue
-            decision = waiting.decision
-            if hold is not None:
-                decision = await self._pipeline.decide(decision.call, self.identity, waiting.key)
-            if now_s < waiting.until_s and (other := decision.pending) is not None:
-                waiting.hold, waiting.decision = other, decision  # it stands for the call now
-                continue
+                ruling = Refuse(wait_tool.outcome(hold or waiting.hold))
+            else:
+                decision = waiting.decision
+                if hold is not None:
+                    call = decision.call
+                    decision = await self._pipeline.decide(call, self.identity, waiting.key)
+                if now_s < waiting.until_s and (other := decision.pending) is not None:
+                    waiting.hold, waiting.decision = other, decision  # it stands for the call now
+                    continue
+                ruling = await self._ruling(decision)
             moved = True
             del self._waiting[key]
-            await self._rule(key, decision)
+            self._rule(key, ruling)
             await self._handle_all(out)  # what the next ruling says stands behind this
         return moved
 

@@ -36,7 +36,7 @@ from proxy.addon.tunnels import Tunnels
 from proxy.addon.unparsed import Unparsed, names_of
 from proxy.errors import CheckreinError, WireError
 from proxy.pipeline import wait_tool
-from proxy.pipeline.clients import ClientProfile, profile_of
+from proxy.pipeline.clients import ClientProfile
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.outlay import Asked
@@ -251,7 +251,7 @@ class Gatekeeper:
 
     def _profile(self, flow: http.HTTPFlow) -> ClientProfile:
         user_agent = flow.request.headers.get("user-agent", "")
-        return profile_of(user_agent, self._pipeline.rules.waiting)
+        return self._pipeline.client_profile(user_agent)
 
     async def _tool_request(
         self, flow: http.HTTPFlow, body: bytes, host: str, *, in_shadow: bool = False

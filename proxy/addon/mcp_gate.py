@@ -22,7 +22,6 @@ from proxy.addon.identification import Identification
 from proxy.addon.mcp_exchange import McpExchange
 from proxy.addon.stream import MARK
 from proxy.errors import WireError
-from proxy.pipeline.clients import profile_of
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.mcp import Mcp
 from proxy.pipeline.texts import upstream_error_text
@@ -150,7 +149,7 @@ class McpGate:
         place = urlsplit(request.url)
         channel = self._mcp.channel(identity, place.netloc + place.path.rstrip("/"), session)
         user_agent = request.headers.get("user-agent", "")
-        profile = profile_of(user_agent, self._pipeline.rules.waiting)
+        profile = self._pipeline.client_profile(user_agent)
 
         async def answer_server(exchange: McpExchange, message: bytes) -> None:
             await self._post(flow, urljoin(request.url, exchange.endpoint or ""), message)

@@ -23,7 +23,6 @@ from proxy.addon.refusals import api_error
 from proxy.addon.socket_exchange import PlainSocket, SocketExchange
 from proxy.addon.socket_layer import SOCKET, SocketWake, install
 from proxy.model import Identity
-from proxy.pipeline.clients import profile_of
 from proxy.pipeline.core import Pipeline
 from proxy.wire import detect
 from proxy.wire.codec import ParsedRequest, WireProtocol
@@ -123,7 +122,7 @@ class Sockets:
             gate,
             identity,
             identify,
-            profile=profile_of(user_agent, self._pipeline.rules.waiting),
+            profile=self._pipeline.client_profile(user_agent),
             spawn=spawn,
             wake=lambda: _wake(flow),
         )

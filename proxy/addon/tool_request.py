@@ -17,7 +17,6 @@ from proxy.canonical import digest
 from proxy.errors import UnjudgeableArguments
 from proxy.model import Call, HttpCall, Identity, Json, Side, ToolResult, Verdict
 from proxy.pipeline.asking import until_answered
-from proxy.pipeline.clients import profile_of
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.judge import call_key
 from proxy.pipeline.waiting import Presence
@@ -75,7 +74,7 @@ class ToolRequest:
         answered = await until_answered(
             self._pipeline,
             decision,
-            profile_of(user_agent, self._pipeline.rules.waiting),
+            self._pipeline.client_profile(user_agent),
             self.presence,
             lambda: self._pipeline.decide(call, self._identity, self._key, http_call),
         )

@@ -26,7 +26,6 @@ from proxy.canonical import digest, sha256_hex
 from proxy.errors import WireError
 from proxy.model import Call, Identity, Json, Side, Verdict
 from proxy.pipeline.asking import until_answered
-from proxy.pipeline.clients import profile_of
 from proxy.pipeline.judge import call_key
 from proxy.pipeline.texts import refusal_text
 from proxy.pipeline.waiting import Presence
@@ -95,7 +94,7 @@ class Unparsed:
         answered = await until_answered(
             self._pipeline,
             decision,
-            profile_of(user_agent, self._pipeline.rules.waiting),
+            self._pipeline.client_profile(user_agent),
             presence,
             lambda: self._pipeline.decide(call, identity, key),
             lambda: flow.client_conn.connected,

@@ -53,14 +53,15 @@ def amount(effect: Part) -> str:
 
 def effect(effect: Part) -> str:
     """Returns what a call would do, to what, and whether that can be undone."""
-    return f"{_deed(effect)} ({effect['reversibility']})"
+    return f"{deed(effect)} ({effect['reversibility']})"
 
 
 def entry(entry: Part) -> str:
     """Returns one line of a session's timeline, without its time."""
-    return f"{entry['call']['name']}: {_deed(entry)} [{entry['state']}]"
+    return f"{entry['call']['name']}: {deed(entry)} [{entry['state']}]"
 
 
-def _deed(effect: Part) -> str:
+def deed(effect: Part) -> str:
+    """Returns what was or would be done, and to what."""
     much = amount(effect)
     return f"{effect['kind']}{' ' + much if much else ''} on {effect['target']}"

@@ -16,6 +16,7 @@ from typing import Any
 import click
 import httpx
 
+from proxy.cli import hold_words
 from proxy.cli.admin import AdminClient, answers_as, echo_json, plain, quoted
 from proxy.errors import CheckreinError
 from proxy.wire.sse import SseReader
@@ -74,10 +75,7 @@ def _list(calls: list[dict[str, Any]], as_json: bool) -> None:
             continue
         click.echo(plain(f"{call['id'][:12]}  {call['time']}  {call['tool']}"))
         for effect in call["effects"]:
-            amount = (
-                "" if effect["amount"] is None else f" {effect['amount']} {effect['unit'] or ''}"
-            )
-            click.echo(plain(f"    did   {effect['kind']}{amount} on {effect['target']}"))
+            click.echo(plain(f"    did   {hold_words.deed(effect)}"))
         if call["undo"] is not None:
             click.echo(plain(f"    undo  {_line(call)}"))
         if call["why"]:

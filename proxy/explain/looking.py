@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from proxy.canonical import number_text
 from proxy.explain.findings import (
     Asked,
     BudgetFound,
@@ -22,7 +23,7 @@ from proxy.explain.findings import (
 )
 from proxy.explain.listening import Act, Hearing
 from proxy.explain.parts import parts_of
-from proxy.explain.shown import Shown, number, span
+from proxy.explain.shown import Shown, span
 from proxy.explain.trial import Outcome
 from proxy.model import BudgetState, Json, Measure, Reason
 from proxy.policy.amounts import AmountFault, read_amount, read_target
@@ -279,7 +280,7 @@ def signals_found(in_force: InForce) -> Iterator[str]:
         yield f"frozen: {in_force.frozen}"
     for name, factor in in_force.scales.items():
         why = in_force.because.get(f"budget:{name}", "")
-        yield f"budget '{name}' is {number(factor)} of its limit: {why}"
+        yield f"budget '{name}' is {number_text(factor)} of its limit: {why}"
     for name in sorted(in_force.raised):
         yield f"gate '{name}' blocks where it held: {in_force.because.get(f'gate:{name}', '')}"
     for pattern, verdict, why, signal in in_force.holds:
@@ -399,6 +400,6 @@ def _budget_note(state: BudgetState, budget: Budget | None, in_force: InForce) -
         if budget.since_checkpoint:
             parts.append("since a human's last approval")
     if state.name in in_force.scales:
-        factor = number(in_force.scales[state.name])
+        factor = number_text(in_force.scales[state.name])
         parts.append(f"its limit is {factor} of what it was, by a signal")
     return ", ".join(parts)

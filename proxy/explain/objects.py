@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 
 from proxy.canonical import json_number
@@ -20,19 +19,19 @@ from proxy.explain.findings import (
 from proxy.explain.parts import Part, State
 from proxy.explain.way import Way
 from proxy.model import Json
+from proxy.pipeline.records import rfc3339
 
 type Object = dict[str, Json]
 
 
 def as_object(told: Explanation) -> Object:
     """Returns what `--json` prints."""
-    at = datetime.fromtimestamp(told.at_ms / 1000, UTC).isoformat(timespec="milliseconds")
     log = told.log
     return {
         "call": {"name": told.name, "args": _plain(told.arguments)},
         "session": told.session,
         "agent": told.agent,
-        "time": at.replace("+00:00", "Z"),
+        "time": rfc3339(told.at_ms),
         "where": told.where or None,
         "verdict": told.verdict.label,
         "would": None if told.would is None else told.would.label,

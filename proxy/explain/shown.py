@@ -52,12 +52,6 @@ def literal(value: Json, most: int = MOST_CHARS) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def number(value: Decimal) -> str:
-    """Returns a number without exponent or trailing zeros."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def moment(at_ms: int) -> str:
     """Returns a moment, UTC: 2026-01-06 09:00:00Z."""
     whole, part = divmod(at_ms, 1000)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from proxy.canonical import number_text
 from proxy.explain.findings import (
     Asked,
     BudgetFound,
@@ -22,7 +23,7 @@ from proxy.explain.findings import (
     RuleFound,
 )
 from proxy.explain.parts import Part, State
-from proxy.explain.shown import literal, moment, number
+from proxy.explain.shown import literal, moment
 from proxy.explain.way import Way
 from proxy.model import Json, Verdict
 from proxy.policy.celtree import Kind
@@ -228,9 +229,7 @@ class Telling:
         width = max(map(len, names))
         for budget, name in zip(budgets, names, strict=True):
             unit = f" {budget.unit}" if budget.unit else ""
-            sums = (
-                f"{number(budget.before)} -> {number(budget.after)} of {number(budget.limit)}{unit}"
-            )
+            sums = f"{number_text(budget.before)} -> {number_text(budget.after)} of {number_text(budget.limit)}{unit}"
             said = ""
             if budget.exceeded:
                 would = "would " if budget.shadow else ""
@@ -288,7 +287,7 @@ def _effect_line(found: EffectFound) -> str:
     amount = effect.get("amount")
     parts = [str(effect["kind"])]
     if isinstance(amount, Decimal):
-        parts.append(f"{number(amount)} {effect.get('unit') or ''}".rstrip())
+        parts.append(f"{number_text(amount)} {effect.get('unit') or ''}".rstrip())
     if effect.get("target") is not None:
         parts.append(f"on {effect['target']}")
     parts.append(f"({effect.get('reversibility')}{_points(effect.get('points'))})")
@@ -296,7 +295,7 @@ def _effect_line(found: EffectFound) -> str:
 
 
 def _points(points: Json) -> str:
-    return f", {number(points)} points" if isinstance(points, Decimal) and points else ""
+    return f", {number_text(points)} points" if isinstance(points, Decimal) and points else ""
 
 
 def _still(way: Way) -> str:

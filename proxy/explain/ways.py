@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import combinations
 
+from proxy.canonical import number_text
 from proxy.explain.arguments import (
     ABSENT,
     Candidate,
@@ -26,7 +27,7 @@ from proxy.explain.arguments import (
 from proxy.explain.before import earlier_calls
 from proxy.explain.listening import Hearing, ListeningRules
 from proxy.explain.nearest import nearest
-from proxy.explain.shown import Shown, literal, moment, number, span
+from proxy.explain.shown import Shown, literal, moment, span
 from proxy.explain.trial import Asking, Evidence, Outcome, Trials
 from proxy.explain.way import Way
 from proxy.model import BudgetState, Json, Verdict
@@ -206,7 +207,7 @@ class Search:
         beyond = best + step if best < stated else best - step
         if beyond != stated and holds(beyond):
             bound = "for example"
-        words = f"{self._name(path)} {bound} {number(best)}{unit}"
+        words = f"{self._name(path)} {bound} {number_text(best)}{unit}"
         distance = abs(best - stated) / max(abs(stated), Decimal(1))
         yield _Found(changes, words, outcome, distance)
 
@@ -247,7 +248,7 @@ class Search:
         state = self._state(rule)
         amount = found.changes[0][0] in self.amounts
         if state is not None and amount and " at most " in words:
-            words += f" ({number(state.limit)} - {number(state.before)} used)"
+            words += f" ({number_text(state.limit)} - {number_text(state.before)} used)"
         kind = "argument" if len(changes) == 1 else "arguments"
         return self._told(Way(kind, self.shown.text(words), rule, changes), found.outcome)
 
@@ -282,7 +283,9 @@ class Search:
         if before is not None and after is not None and before.before > after.before:
             unit = f" {before.unit}" if before.unit else ""
             gone = before.before - after.before
-            text += f", when {number(gone)}{unit} {'leaves' if gone == 1 else 'leave'} the window"
+            text += (
+                f", when {number_text(gone)}{unit} {'leaves' if gone == 1 else 'leave'} the window"
+            )
         yield self._told(Way("wait", text, rule), last)
 
     def _later(self, later_s: int) -> Outcome:
@@ -307,7 +310,7 @@ class Search:
         if rule in outcome.stopping:
             return
         unit = f" {state.unit}" if state.unit and state.unit != "points" else ""
-        text = f"a higher limit of '{rule}': at least {number(needed)}{unit}"
+        text = f"a higher limit of '{rule}': at least {number_text(needed)}{unit}"
         yield self._told(Way("limit", text, rule), outcome)
 
     def _under(self, loaded: Loaded) -> Outcome:
@@ -356,7 +359,7 @@ def _as_number(value: Json) -> Decimal | None:
 def _like(value: Json, tried: Decimal) -> Json:
     """Returns a number in the form that the argument has."""
     if isinstance(value, str):
-        return number(tried)
+        return number_text(tried)
     return int(tried) if tried == tried.to_integral_value() else tried
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from proxy.grants import is_grantable
 from proxy.inbox.views import grant_view
 from proxy.inbox.who import approver_of
 from proxy.pipeline.core import Pipeline
@@ -61,7 +62,7 @@ def _amount(value: dict[str, Any], name: str) -> Decimal | None:
         made = Decimal(str(stated))
     except InvalidOperation as error:
         raise ValueError(f"'{name}' is a number") from error
-    if not made.is_finite() or made <= 0 or len(made.as_tuple().digits) > 36:
+    if not is_grantable(made):
         raise ValueError(f"'{name}' is a number above 0")
     return made
 

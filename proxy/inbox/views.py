@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +10,7 @@ from proxy.approval import needed
 from proxy.canonical import json_number
 from proxy.ledger.store import SessionSummary
 from proxy.model import Ask, Entry, Grant, Hold, Json
-from proxy.pipeline.records import budget_record, effect_record, reason_record
+from proxy.pipeline.records import budget_record, effect_record, reason_record, rfc3339
 
 type View = dict[str, Any]
 
@@ -140,5 +139,4 @@ def when(at_ms: int | None) -> str | None:
     """A time in milliseconds as RFC 3339."""
     if at_ms is None:
         return None
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return rfc3339(at_ms)

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from proxy.approval import needed
-from proxy.model import Hold, HoldState
+from proxy.holds import is_waiting
+from proxy.model import Hold
 from proxy.notices.message import Group
 from proxy.notices.targets import Notice, Quiet
 
@@ -76,8 +77,8 @@ def plan(
         items: what it is to be told of, oldest first.
         sent_at_ms: when it was last sent a message; 0 for never.
     """
-    waiting = [item for item in items if _waits(item.hold, now_ms)]
-    drop = tuple(item for item in items if not _waits(item.hold, now_ms))
+    waiting = [item for item in items if is_waiting(item.hold, now_ms)]
+    drop = tuple(item for item in items if not is_waiting(item.hold, now_ms))
     quiet_until_ms = quiet.ends_at_ms(now_ms) if quiet is not None else None
     digest_until_ms = sent_at_ms + notice.digest_ms
     urgent = any(item.escalated for item in waiting)
@@ -113,10 +114,6 @@ def _group(holds: tuple[Hold, ...], pattern: Pattern, past: Past, *, escalated: 
     # Where several people must agree on each call, one line that asks for more is no help.
     offers = often and all(needed(hold) == 1 for hold in holds)
     return Group(holds, waiting, approved, offers, escalated)
-
-
-def _waits(hold: Hold, now_ms: int) -> bool:
-    return hold.state is HoldState.PENDING and now_ms < hold.expires_at_ms
 
 
 def _is_on_call(notice: Notice, quiet: Quiet | None, hold: Hold) -> bool:

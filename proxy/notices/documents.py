@@ -6,13 +6,18 @@ every attempt has the same body. Arguments are those of the hold, redacted; wher
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from proxy.model import Ask, Grant, Hold, Json
-from proxy.pipeline.records import budget_record, effect_record, grant_record, reason_record
+from proxy.pipeline.records import (
+    budget_record,
+    effect_record,
+    grant_record,
+    reason_record,
+    rfc3339,
+)
 from proxy.redact import redact_text
 
 VERSION = 1
@@ -37,7 +42,7 @@ def event_body(
             "v": VERSION,
             "id": delivery,
             "event": event,
-            "time": _time(now_ms),
+            "time": rfc3339(now_ms),
             "hold": hold,
             "grant": grant,
             "freeze": freeze,
@@ -67,11 +72,11 @@ def hold_document(hold: Hold) -> Document:
         "reasons": [reason_record(reason) for reason in hold.reasons],
         "budgets": [budget_record(budget) for budget in hold.budgets],
         "asks": [_ask(ask) for ask in hold.asks],
-        "consents": [{"by": one.by, "at": _time(one.at_ms)} for one in hold.consents],
+        "consents": [{"by": one.by, "at": rfc3339(one.at_ms)} for one in hold.consents],
         "rules": hold.rules_digest[:16],
-        "created_at": _time(hold.created_at_ms),
-        "expires_at": _time(hold.expires_at_ms),
-        "decided_at": None if hold.decided_at_ms is None else _time(hold.decided_at_ms),
+        "created_at": rfc3339(hold.created_at_ms),
+        "expires_at": rfc3339(hold.expires_at_ms),
+        "decided_at": None if hold.decided_at_ms is None else rfc3339(hold.decided_at_ms),
         "decided_by": hold.decided_by,
         "reason": None if hold.reason is None else redact_text(hold.reason),
         "superseded_by": hold.superseded_by,
@@ -106,8 +111,3 @@ def _bounded(arguments: Json) -> tuple[Json, bool]:
     except (TypeError, ValueError, RecursionError):
         return None, True
     return (arguments, False) if size <= _MOST_BYTES else (None, True)
-
-
-def _time(at_ms: int) -> str:
-    at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from proxy.approval import answering, needed
+from proxy.canonical import number_text
 from proxy.model import Hold, Reversibility
 from proxy.redact import redact_text
 
@@ -182,9 +183,9 @@ def _amounts(holds: Sequence[Hold]) -> list[_Part]:
     least, most = min(amounts), max(amounts)
     if least == most:
         each = " each" if len(amounts) > 1 else ""
-        return [f", {_number(most)}", *unit, each]
-    total = _number(sum(amounts, Decimal(0)))
-    return [f", {_number(least)} to {_number(most)}", *unit, f", {total}", *unit, " in all"]
+        return [f", {number_text(most)}", *unit, each]
+    total = number_text(sum(amounts, Decimal(0)))
+    return [f", {number_text(least)} to {number_text(most)}", *unit, f", {total}", *unit, " in all"]
 
 
 def _grant_command(holds: Sequence[Hold]) -> str:
@@ -197,7 +198,7 @@ def _grant_command(holds: Sequence[Hold]) -> str:
         words.append("--any-target")
     amounts = [effect.amount for effect in effects if effect.amount is not None]
     if len(amounts) == len(effects) > 0 and len({effect.unit for effect in effects}) == 1:
-        words += ["--up-to", _number(max(amounts))]
+        words += ["--up-to", number_text(max(amounts))]
     return " ".join(words)
 
 
@@ -216,11 +217,6 @@ def _listed(values: Sequence[str]) -> list[_Part]:
     if len(values) > _MOST_NAMES:
         parts.append(f" and {len(values) - _MOST_NAMES} more")
     return parts[1:]
-
-
-def _number(amount: Decimal) -> str:
-    text = format(amount, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _clock(at_ms: int, zone: tzinfo) -> str:

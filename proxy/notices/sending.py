@@ -13,9 +13,9 @@ import socket
 from typing import Protocol
 
 from proxy.errors import CheckreinError
+from proxy.holds import is_waiting
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit
-from proxy.model import HoldState
 from proxy.notices import chat
 from proxy.notices.lanes import AT_ONCE, GIVEN_UP_MS, Desk, NoticeLane, WebhookLane, give_up
 from proxy.notices.posting import Poster
@@ -111,8 +111,7 @@ class Sender:
     def _escalate(self, tx: Transaction, now_ms: int) -> None:
         for row in tx.due_outbox(ESCALATION, now_ms, AT_ONCE):
             hold = tx.hold(row.hold_id) if row.hold_id is not None else None
-            waits = hold is not None and hold.state is HoldState.PENDING
-            if hold is not None and waits and now_ms < hold.expires_at_ms:
+            if hold is not None and is_waiting(hold, now_ms):
                 self._recorder.escalated(tx, hold)
                 tx.mark_outbox(row.id, "sent", now_ms)
             else:

@@ -18,6 +18,7 @@ from proxy.ledger.store import Credential, SessionSummary, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Call as ToolCall
 from proxy.model import Effect, Entry, Hold, HttpCall, Identity, Json, Reason, Verdict
+from proxy.pipeline.clients import ClientProfile, profile_of
 from proxy.pipeline.conversations import Conversations
 from proxy.pipeline.decision import Decision
 from proxy.pipeline.definitions import Definitions
@@ -113,6 +114,10 @@ class Pipeline:
     def rules(self) -> RuleSet:
         """The rules in force."""
         return self.rulebook.rules
+
+    def client_profile(self, user_agent: str) -> ClientProfile:
+        """Returns how long the client with this User-Agent can be kept, by the rules in force."""
+        return profile_of(user_agent, self.rules.waiting)
 
     def rules_at(self, reserved_at_ms: int) -> RuleSet:
         """The rules that were in force when something was reserved."""

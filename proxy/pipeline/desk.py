@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from proxy.approval import Approver, check_may_answer, is_enough, operator, with_consent
+from proxy.approval import Approver, check_may_answer, is_enough, person_of, with_consent
 from proxy.errors import HoldError
 from proxy.holds import HoldEvent, transition
 from proxy.ledger.store import Transaction
@@ -124,7 +124,7 @@ class HoldDesk:
         Raises:
             HoldError: it has ended, or this person may not answer it.
         """
-        person = _person(by)
+        person = person_of(by)
 
         def step(tx: Transaction, emit: Emit) -> tuple[Hold, tuple[Hold, ...]]:
             hold = self.find_in(tx, hold_id)
@@ -200,7 +200,7 @@ class HoldDesk:
         self, tx: Transaction, emit: Emit, hold: Hold, by: Approver | str, reason: str | None
     ) -> Hold:
         """Adds a yes to a hold, which approves it if it is the last; `wake` it when the transaction has ended."""
-        person, now_ms = _person(by), self._now_ms()
+        person, now_ms = person_of(by), self._now_ms()
         if hold.state is not HoldState.PENDING or now_ms >= hold.expires_at_ms:
             # Says in which state it is, and who answered.
             transition(
@@ -268,10 +268,6 @@ class HoldDesk:
             )
         reviewed(tx, tuple(scopes), self._now_ms())
         emit(checkpoint_record(hold, tuple(scopes), by))
-
-
-def _person(by: Approver | str) -> Approver:
-    return operator(by) if isinstance(by, str) else by
 
 
 def _find(tx: Transaction, hold_id: str) -> Hold:

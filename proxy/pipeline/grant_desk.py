@@ -13,7 +13,14 @@ from decimal import Decimal
 import uuid_utils
 
 from proxy import grants
-from proxy.approval import Approver, Right, check_may_answer, check_right, needed, operator
+from proxy.approval import (
+    Approver,
+    Right,
+    check_may_answer,
+    check_right,
+    needed,
+    person_of,
+)
 from proxy.errors import HoldError
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
@@ -57,7 +64,7 @@ class GrantDesk:
         Raises:
             HoldError: there is no such hold, it has ended, this person may not answer it, or the grant does not fit it.
         """
-        person = operator(by) if isinstance(by, str) else by
+        person = person_of(by)
 
         def step(tx: Transaction, emit: Emit) -> tuple[Hold, Grant, tuple[Hold, ...]]:
             hold = self._desk.find_in(tx, hold_id)
@@ -135,7 +142,7 @@ class GrantDesk:
         Raises:
             HoldError: there is none, it has ended, or this person may not answer holds.
         """
-        person = operator(by) if isinstance(by, str) else by
+        person = person_of(by)
         check_right(person, Right.ANSWER)
 
         def step(tx: Transaction, emit: Emit) -> Grant:

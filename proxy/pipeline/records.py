@@ -112,7 +112,7 @@ def hold_record(
         "event": event,
         "by": by or hold.decided_by,
         "reason": _said(reason or hold.reason),
-        "consents": [{"by": c.by, "at": _time(c.at_ms)} for c in hold.consents],
+        "consents": [{"by": c.by, "at": rfc3339(c.at_ms)} for c in hold.consents],
         "superseded_by": hold.superseded_by,
         "rules": hold.rules_digest[:16],
         "budgets": [budget_record(b) for b in budgets],
@@ -249,7 +249,7 @@ def standing_record(standing: Standing) -> Record:
         "name": standing.name,
         "do": list(standing.actions),
         "scope": standing.scope,
-        "until": None if standing.until_ms is None else _time(standing.until_ms),
+        "until": None if standing.until_ms is None else rfc3339(standing.until_ms),
         "mode": _mode(standing.shadow),
     }
 
@@ -445,7 +445,7 @@ def _number(amount: Decimal | None) -> Json:
     return None if amount is None else json_number(amount)
 
 
-def _time(at_ms: int) -> str:
+def rfc3339(at_ms: int) -> str:
     """A time as RFC 3339; one beyond all calendars is the last of them."""
     try:
         at = datetime.fromtimestamp(at_ms / 1000, UTC)

@@ -20,12 +20,13 @@ from functools import partial
 from cel_expr_python import cel
 
 from proxy.canonical import digest, sha256_hex
-from proxy.model import Json, Origin
+from proxy.model import Json, Origin, ToolResult
 from proxy.policy.amounts import read_amount
 from proxy.policy.cel_problems import ExpressionProblem, read_report
 from proxy.policy.facts import Facts
 from proxy.policy.fetch.hosts import host_of
 from proxy.policy.problems import did_you_mean
+from proxy.policy.strictjson import json_or_none
 
 type Variables = dict[str, Json]
 
@@ -417,6 +418,18 @@ class Scope:
         if name not in self._copies:
             self._copies[name] = _for_cel(self._own[name])
         return self._copies[name]
+
+
+def result_scope(arguments: Json, result: ToolResult) -> Scope:
+    """Returns what an expression about a tool's result sees (`RESULT`)."""
+    return Scope(
+        {
+            "args": arguments,
+            "result.is_error": result.is_error,
+            "result.text": result.text,
+            "result.json": json_or_none(result.text),
+        }
+    )
 
 
 _ASKS = re.compile(r"(?<![\w.])origin\s*\(", re.ASCII)

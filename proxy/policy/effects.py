@@ -14,7 +14,7 @@ from decimal import Decimal
 from proxy.model import Effect, Json, Reason, Reversibility, Settlement, ToolResult, Verdict
 from proxy.policy.amounts import AmountFault, json_type, read_amount, read_target
 from proxy.policy.budgets import Budget, UnitsCounted
-from proxy.policy.cel import RESULT, Dialect, Expression, ExpressionFault, Scope
+from proxy.policy.cel import RESULT, Dialect, Expression, ExpressionFault, Scope, result_scope
 from proxy.policy.guess.aim import Aim
 from proxy.policy.problems import did_you_mean
 from proxy.policy.schema import EffectPart, Settle
@@ -36,16 +36,9 @@ class CompiledSettle:
     ok: Expression | None
     amount: Expression | None
 
-    def settle(self, arguments: Json, result: ToolResult, document: Json) -> Settlement:
+    def settle(self, arguments: Json, result: ToolResult) -> Settlement:
         """Reads the outcome; where an expression fails, what was reserved stays committed."""
-        scope = Scope(
-            {
-                "args": arguments,
-                "result.is_error": result.is_error,
-                "result.text": result.text,
-                "result.json": document,
-            }
-        )
+        scope = result_scope(arguments, result)
         ok: bool | None = None
         amount: Decimal | None = None
         at = self.ok

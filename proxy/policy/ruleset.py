@@ -48,7 +48,6 @@ from proxy.policy.modes import beside_enforced, file_in_shadow, plain_kind
 from proxy.policy.problems import Problem
 from proxy.policy.requires import Require, evidence_tools
 from proxy.policy.signals import Signal
-from proxy.policy.strictjson import json_or_none
 from proxy.policy.two_modes import beside_one_another, in_shadow_alone
 from proxy.policy.undo import Undo
 from proxy.policy.variables import call_variables, field_variables
@@ -230,7 +229,7 @@ class RuleSet:
         compiled = self._settles.get(rule)
         if compiled is None:
             return Settlement(ok=None)
-        return compiled.settle(arguments, result, json_or_none(result.text))
+        return compiled.settle(arguments, result)
 
     def route(self, method: str, host: str, path: str) -> bool:
         """Tells whether a request is a call that some rule knows, or may be one: see `is_call`."""

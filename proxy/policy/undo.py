@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from proxy.model import Json, ToolResult
 from proxy.policy import schema
-from proxy.policy.cel import RESULT, Expression, ExpressionFault, Scope
+from proxy.policy.cel import RESULT, Expression, ExpressionFault, Scope, result_scope
 from proxy.policy.site import Site
-from proxy.policy.strictjson import json_or_none
 
 _TEXT = frozenset({"STRING"})
 _ANY = frozenset({"STRING", "INT", "UINT", "DOUBLE", "BOOL", "LIST", "MAP"})
@@ -40,14 +39,7 @@ class Undo:
         Raises:
             UndoFault: a value of it is not there.
         """
-        scope = Scope(
-            {
-                "args": arguments,
-                "result.is_error": result.is_error,
-                "result.text": result.text,
-                "result.json": json_or_none(result.text),
-            }
-        )
+        scope = result_scope(arguments, result)
         made: dict[str, Json] = {"way": self.way, "name": self.name}
         if self.url is not None:
             url = self.url if isinstance(self.url, str) else _value(self.url, scope)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
+from proxy.canonical import number_text
 from proxy.model import Json
 from proxy.policy.yaml_text import scalar
 from proxy.suggest.limits import Spread
@@ -84,8 +85,8 @@ class Proposed:
         of = "day" if self.meter.per == AGENT else "session"
         spread = self.spread
         yield (
-            f"{self.meter.words}, {plural(spread.count, of)}: median {number(spread.median)}, p90 {number(spread.p90)}, "
-            f"p99 {number(spread.p99)}, max {number(spread.most)}."
+            f"{self.meter.words}, {plural(spread.count, of)}: median {number_text(spread.median)}, p90 {number_text(spread.p90)}, "
+            f"p99 {number_text(spread.p99)}, max {number_text(spread.most)}."
         )
         yield (
             f"It would have touched {self.touched:,} of {plural(self.sessions, 'session')} with any "
@@ -108,12 +109,12 @@ class Proposed:
             "unit": meter.unit or None,
             "per": meter.per,
             "window": "24h" if meter.per == AGENT else None,
-            "limit": number(self.limit),
+            "limit": number_text(self.limit),
             "counted": spread.count,
-            "median": number(spread.median),
-            "p90": number(spread.p90),
-            "p99": number(spread.p99),
-            "max": number(spread.most),
+            "median": number_text(spread.median),
+            "p90": number_text(spread.p90),
+            "p99": number_text(spread.p99),
+            "max": number_text(spread.most),
             "sessions": self.sessions,
             "touched": self.touched,
             "share": round(float(self.share), 6),
@@ -127,11 +128,5 @@ def plural(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def number(value: Decimal) -> str:
-    """Returns a number without exponent or trailing zeros."""
-    text = format(value, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def percent(share: Decimal) -> str:
-    return f"{number((share * 100).quantize(Decimal('0.1')))} %"
+    return f"{number_text((share * 100).quantize(Decimal('0.1')))} %"

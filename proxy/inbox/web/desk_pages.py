@@ -17,6 +17,8 @@ from starlette.routing import Route
 
 from proxy.approval import Approver, Right, answering, check_may_answer, check_right, needed
 from proxy.errors import HoldError
+from proxy.grants import is_grantable
+from proxy.holds import is_waiting
 from proxy.inbox.web.differences import differences
 from proxy.inbox.web.presenting import (
     amount_of,
@@ -69,7 +71,8 @@ class DeskPages:
 
     # --- the inbox -------------------------------------------------------------------------------------
     async def _inbox(self, request: Request) -> Response:
-        return await self._render(request, "inbox.html", await self._listed(request), here="inbox")
+        context = {**await self._listed(request), "figures": await figures(self._pipeline)}
+        return await self._render(request, "inbox.html", context, here="inbox")
 
     async def _waiting(self, request: Request) -> Response:
         """The list alone, for a page that is open."""
@@ -86,7 +89,6 @@ class DeskPages:
             "count": count,
             "page": page,
             "pages": -(-count // PAGE),
-            "figures": await figures(self._pipeline),
         }
 
     # --- a hold ------------------------------------------------------------------------------------------
@@ -107,7 +109,6 @@ class DeskPages:
             "picture": timeline(entries, hold, rules.chains),
             "bars": [_bar(state) for state in hold.budgets],
             "effects": [(e, amount_of(e), plain(e.target or "")) for e in hold.effects],
-            "undo": _undo_words(hold),
             "risk": risk_of(hold),
             "exceeded": [
                 s for s in hold.budgets if s.exceeded and not s.shadow and s.scope != "call"
@@ -148,7 +149,7 @@ class DeskPages:
                 for ask in hold.asks
                 if ask.by or ask.approvals > 1
             ],
-            "is_open": hold.state is HoldState.PENDING and now_ms < hold.expires_at_ms,
+            "is_open": is_waiting(hold, now_ms),
             "can_deny": hold.state in (HoldState.PENDING, HoldState.APPROVED),
             "token": f"{hold.state.value}-{len(hold.consents)}",
         }
@@ -232,7 +233,7 @@ def _amount(text: str) -> Decimal | None:
         made = Decimal(text.strip())
     except InvalidOperation:
         raise HoldError(f"{text[:40]!r} is not an amount") from None
-    if not made.is_finite() or made <= 0 or len(made.as_tuple().digits) > 36:
+    if not is_grantable(made):
         raise HoldError(f"{text[:40]!r} is not an amount above 0")
     return made
 
@@ -285,15 +286,6 @@ def _origins(asked: Json) -> Any:
             plain(", ".join(dict.fromkeys(said)) or "unknown"),
             plain(labels),
         )
-
-
-def _undo_words(hold: Hold) -> list[tuple[str, str]]:
-    words = {
-        "reversible": "can be undone",
-        "compensable": "can be made good by another call",
-        "irreversible": "cannot be undone",
-    }
-    return [(plain(e.kind), words[e.reversibility.value]) for e in hold.effects]
 
 
 def _whole(text: str | None, otherwise: int) -> int:

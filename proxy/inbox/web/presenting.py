@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 from proxy.approval import Approver, check_may_answer, needed
+from proxy.canonical import number_text
 from proxy.errors import HoldError
 from proxy.inbox.views import shown
 from proxy.model import Effect, Hold, Json, Reason, Reversibility
@@ -84,14 +85,10 @@ def clock(at_ms: int | None) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def number(amount: Decimal) -> str:
-    return f"{amount.normalize():f}"
-
-
 def amount_of(effect: Effect) -> str:
     if effect.amount is None:
         return ""
-    return plain(f"{number(effect.amount)} {effect.unit or ''}".strip())
+    return plain(f"{number_text(effect.amount)} {effect.unit or ''}".strip())
 
 
 def call_line(hold: Hold, most: int = _LINE) -> str:
@@ -167,14 +164,9 @@ def grouped(rows: list[Row]) -> list[Row]:
         groups.setdefault(
             (row.mine, hold.agent, hold.name, hold.namespace, hold.side, rules), []
         ).append(row)
-    made = []
-    for alike in groups.values():
-        first, *rest = alike
-        made.append(
-            Row(**{f: getattr(first, f) for f in Row.__slots__ if f != "alike"}, alike=tuple(rest))
-        )
+    made = [replace(first, alike=tuple(rest)) for first, *rest in groups.values()]
     return sorted(made, key=lambda row: not row.mine)
 
 
 def limit_text(amount: Decimal, unit: str | None) -> str:
-    return f"{number(amount)} {unit}" if unit else number(amount)
+    return f"{number_text(amount)} {unit}" if unit else number_text(amount)

@@ -74,7 +74,8 @@ class SessionPages:
     async def _session(self, request: Request) -> Response:
         name = request.query_params.get("id", "")
         entries, used = await self._pipeline.session(name)
-        known = [s for s in await self._pipeline.sessions() if s.id == name]
+        sessions = await self._pipeline.sessions()
+        known = [s for s in sessions if s.id == name]
         if not known and not entries:
             text = "No call of this session was ever seen."
             lost = {"title": "No such session", "text": text, "back": "/sessions"}
@@ -85,7 +86,7 @@ class SessionPages:
         context = {
             "name": name,
             "summary": known[0] if known else None,
-            "below": [s for s in await self._pipeline.sessions() if s.parent == name],
+            "below": [s for s in sessions if s.parent == name],
             "meters": [self._meter(*one) for one in used],
             "picture": timeline(entries),
             "entries": [

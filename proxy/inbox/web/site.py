@@ -76,7 +76,6 @@ def application(
             "rejected": rejected,
             "rejected_at": clock(rejected.at_ms) if rejected is not None else "",
             "shadow": settings.shadow,
-            "version": changes.version,
             "frozen_fleet": (),
             "done": plain(request.query_params.get("done", ""))[:20],
         }
