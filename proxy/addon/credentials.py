@@ -10,6 +10,7 @@ import base64
 import binascii
 import ipaddress
 import socket
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from mitmproxy import connection, http
@@ -98,14 +99,14 @@ async def leads_here(host: str) -> bool:
         found = await loop.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
     except OSError:
         return False  # it will not be connected to either
-    return any(_is_local(family, str(where[0])) for family, _, _, _, where in found)
+    return any(_is_local(family, where) for family, _, _, _, where in found)
 
 
-def _is_local(family: int, address: str) -> bool:
-    """Only an address of this machine can be bound."""
+def _is_local(family: int, where: tuple[Any, ...]) -> bool:
+    """Only an address of this machine can be bound; a link-local one with its zone."""
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind((address, 0))
+            probe.bind((where[0], 0, *where[2:]))
         except OSError:
             return False
     return True

@@ -76,9 +76,7 @@ class Gatekeeper:
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         """A tunnel is asked for: note the credential, refuse tunnels into checkrein itself."""
         if self._is_own(flow):
-            flow.response = problem(
-                403, "No way in here", "checkrein carries no traffic to itself."
-            )
+            await self._refuse_own(flow)
             return
         await self._who.of_connection(flow)
         self._tunnels.opened(flow)
@@ -89,9 +87,7 @@ class Gatekeeper:
         request = flow.request
         await self._who.of_request(flow)
         if self._is_own(flow):
-            flow.response = problem(
-                403, "No way in here", "checkrein carries no traffic to itself."
-            )
+            await self._refuse_own(flow)
             return
         protocol = _protocol_of(request)
         flow.metadata[PROTOCOL] = protocol
@@ -122,11 +118,23 @@ class Gatekeeper:
     async def server_connect(self, data: ServerConnectionHookData) -> None:
         """mitmproxy: a connection is opened; under no name does one lead to where people answer."""
         address = data.server.address
-        if address is None or address[1] not in {port for _, port in self._pipeline.own_addresses}:
+        if address is None or not self._is_own_port(address[1]):
             return
         if await leads_here(address[0]):
             data.server.error = "checkrein carries no traffic to itself"
             await self._pipeline.note_error(None, "inbox", "an agent asked for the inbox by a name")
+
+    def server_connected(self, data: ServerConnectionHookData) -> None:
+        """mitmproxy: a connection is open; its name may lead elsewhere than when it was looked up."""
+        peer, end = data.server.peername, data.server.sockname
+        if peer is not None and end is not None and self._is_own_port(peer[1]):
+            self._pipeline.carried.opened(end[:2])
+
+    def server_disconnected(self, data: ServerConnectionHookData) -> None:
+        """mitmproxy: a connection has ended."""
+        end = data.server.sockname
+        if end is not None:
+            self._pipeline.carried.closed(end[:2], self._pipeline.now_ms())
 
     @closes
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -374,6 +382,15 @@ class Gatekeeper:
     async def note_failure(self, where: str, error: BaseException) -> None:
         """Tells the operator of a hook that was closed."""
         await self._pipeline.note_error(None, where, type(error).__name__)
+
+    async def _refuse_own(self, flow: http.HTTPFlow) -> None:
+        flow.response = problem(403, "No way in here", "checkrein carries no traffic to itself.")
+        await self._pipeline.note_error(
+            None, "own address", f"an agent asked for checkrein itself, port {flow.request.port}"
+        )
+
+    def _is_own_port(self, port: int) -> bool:
+        return any(port == own for _, own in self._pipeline.own_addresses)
 
     def _is_own(self, flow: http.HTTPFlow) -> bool:
         host, port = flow.request.host, flow.request.port

@@ -18,6 +18,7 @@ from proxy.ledger.store import Credential, SessionSummary, Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Call as ToolCall
 from proxy.model import Effect, Entry, Hold, HttpCall, Identity, Json, Reason, Verdict
+from proxy.pipeline.carried import Carried
 from proxy.pipeline.clients import ClientProfile, profile_of
 from proxy.pipeline.conversations import Conversations
 from proxy.pipeline.decision import Decision
@@ -76,6 +77,7 @@ class Pipeline:
         self.happenings: Happenings = Untold()
         self.closing = False
         self.own_addresses: list[tuple[str, int]] = []  # where people's servers listen
+        self.carried = Carried()
         self.room = WaitingRoom()
         self._writer = writer
         self._now_ms = now_ms

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from mitmproxy import http
+from mitmproxy import connection, http
+from mitmproxy.proxy.server_hooks import ServerConnectionHookData
+from mitmproxy.test.tflow import tflow
 
 from proxy.addon.credentials import is_own_address
+from proxy.addon.gatekeeper import Gatekeeper
 from proxy.canonical import sha256_hex
 from proxy.ledger.store import Credential
 
@@ -117,3 +121,42 @@ async def test_the_proxy_carries_nothing_to_itself(
     await line.ask(make_request("GET", f"http://{host}/v1/holds"))
     assert line.status == 403
     assert not line.reached_server
+
+
+@pytest.mark.parametrize("method", ["GET", "CONNECT"])
+async def test_a_way_to_the_proxy_itself_is_told(
+    bench: Bench, make_line: MakeLine, make_request: MakeRequest, method: str
+) -> None:
+    """The operator reads that an agent tried."""
+    asked = make_request("GET", "http://127.0.0.1:8080/login")
+    if method == "CONNECT":
+        flow = tflow(req=asked)
+        flow.request.host, flow.request.port = "127.0.0.1", 8080
+        flow.client_conn.sockname = ("127.0.0.1", 8080)
+        await Gatekeeper(bench.pipeline).http_connect(flow)
+        assert flow.response is not None
+        assert flow.response.status_code == 403
+    else:
+        await make_line().ask(asked)
+    told = [json.loads(one) for one in bench.settings.log.read_text().splitlines()]
+    assert [one["where"] for one in told if one["type"] == "error"] == ["own address"]
+
+
+def test_a_name_that_was_turned_here_after_it_was_looked_up(bench: Bench) -> None:
+    """The connection's own end is known to the inbox, for a minute after it was closed; ends of others are not."""
+    bench.pipeline.own_addresses.append(("0.0.0.0", 8081))  # noqa: S104
+    gatekeeper, carried = Gatekeeper(bench.pipeline), bench.pipeline.carried
+    server = connection.Server(address=("turned.example", 8081))
+    server.peername, server.sockname = ("127.0.0.1", 8081), ("127.0.0.1", 50_000)
+    other = connection.Server(address=("turned.example", 8082))
+    other.peername, other.sockname = ("127.0.0.1", 8082), ("127.0.0.1", 50_001)
+    client = connection.Client(peername=("10.0.0.9", 1), sockname=("127.0.0.1", 8080))
+    for one in (server, other):
+        gatekeeper.server_connected(ServerConnectionHookData(server=one, client=client))
+    assert carried.brings(("127.0.0.1", 50_000), bench.now_ms)
+    assert carried.brings(("::ffff:127.0.0.1", 50_000), bench.now_ms)
+    assert not carried.brings(("127.0.0.1", 50_001), bench.now_ms)
+    for one in (server, other):
+        gatekeeper.server_disconnected(ServerConnectionHookData(server=one, client=client))
+    assert carried.brings(("127.0.0.1", 50_000), bench.now_ms + 60_000)
+    assert not carried.brings(("127.0.0.1", 50_000), bench.now_ms + 60_001)

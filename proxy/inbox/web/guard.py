@@ -1,14 +1,16 @@
 """The wall around the web inbox: who comes in, from where, and what a page may do.
 
 How it works. An ASGI layer ahead of every page. A request must name a host under which this listener is known (a name that was rebound to this
-address is none). All but signing in and static files need a session. What changes something is a POST with the session's CSRF token,
+address is none), and must not have come through a proxy: not through ours, and through another only where the people file's `url` says that
+TLS is in front. All but signing in and static files need a session. What changes something is a POST with the session's CSRF token,
 from a page of ours. Every answer says that it may load nothing from elsewhere, be framed by nobody and be kept nowhere.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -19,9 +21,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from proxy.approval import Approver
 from proxy.inbox.web.sessions import Session, Sessions
 from proxy.people.current import CurrentPeople
+from proxy.pipeline.carried import Carried
 
 OPEN = ("/login", "/oidc/", "/static/")
 _SAFE = ("GET", "HEAD")
+_OF_PROXIES = ("via", "proxy-connection", "proxy-authorization")
 _MOST_BYTES = 64 * 1024
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -35,6 +39,14 @@ _HEADERS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """What the proxy has carried here by mistake, and whom to tell of it."""
+
+    carried: Carried
+    tell: Callable[[str], Awaitable[None]]
+
+
 class Guard:
     """Lets people in."""
 
@@ -45,24 +57,40 @@ class Guard:
         sessions: Sessions,
         now_ms: Callable[[], int],
         hosts: Callable[[], frozenset[str]],
+        wall: Wall | None = None,
     ) -> None:
-        """`hosts`: names, with ports, under which the listener is known."""
+        """`hosts`: names, with ports, under which the listener is known; `wall`: what the proxy itself brings."""
         self._app = app
         self._people = people
         self._sessions = sessions
         self._now_ms = now_ms
         self._hosts = hosts
+        self._wall = wall
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
-        refusal = self._refusal(scope, headers)
+        refusal = await self._brought(scope, headers) or self._refusal(scope, headers)
         if refusal is None:
             body, receive = await _buffered(scope, receive)
             refusal = self._unsafe(scope, headers, body)
         app = self._app if refusal is None else refusal
         await app(scope, receive, _guarded(send, scope["path"]))
+
+    async def _brought(self, scope: Scope, headers: Headers) -> Response | None:
+        """Returns the answer to what a proxy brings."""
+        wall, client = self._wall, scope.get("client")
+        if wall is not None and client and wall.carried.brings(tuple(client), self._now_ms()):
+            await wall.tell("a request to the inbox came through the proxy")
+            return PlainTextResponse("No way in here.\n", 403)
+        if not scope["path"].startswith("/"):  # a request line as proxies get it
+            return PlainTextResponse("No proxy here.\n", 400)
+        url = self._people.people.url or ""
+        is_behind = scope.get("scheme") == "http" and url.startswith("https:")
+        if not is_behind and any(name in headers for name in _OF_PROXIES):
+            return PlainTextResponse("The inbox is not reached through a proxy.\n", 403)
+        return None
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """Returns the answer to who must not come in; notes who does."""
@@ -70,8 +98,6 @@ class Guard:
         if len(named) != 1 or named[0].lower() not in self._hosts():
             return PlainTextResponse("This is not the inbox you asked for.\n", 421)
         path = scope["path"]
-        if not path.startswith("/"):  # a request line as proxies get it
-            return PlainTextResponse("No proxy here.\n", 400)
         session, person = self._who(headers)
         state = scope.setdefault("state", {})
         state["person"], state["csrf"] = person, session.csrf if session is not None else ""

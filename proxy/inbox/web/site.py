@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 from proxy.approval import Right
 from proxy.errors import CheckreinError, HoldError
 from proxy.inbox.web.desk_pages import DeskPages
-from proxy.inbox.web.guard import Guard
+from proxy.inbox.web.guard import Guard, Wall
 from proxy.inbox.web.presenting import clock, plain
 from proxy.inbox.web.rules_pages import RulesPages
 from proxy.inbox.web.session_pages import SessionPages
@@ -159,4 +159,9 @@ def application(
             500: broken,
         },
     )
-    return Guard(inside, people, sessions, pipeline.now_ms, hosts)
+
+    async def tell(text: str) -> None:
+        await pipeline.note_error(None, "inbox", text)
+
+    wall = Wall(pipeline.carried, tell)
+    return Guard(inside, people, sessions, pipeline.now_ms, hosts, wall)

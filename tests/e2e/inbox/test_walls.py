@@ -95,6 +95,8 @@ def test_no_spelling_of_its_address_leads_there(place: Place, how: str) -> None:
         if b"Sign in" in answer or b"checkrein-form" in answer:
             came[name] = answer
     assert came == {}
+    tries = 1 if how == "absolute" else 2  # behind the tunnel that was refused comes a request
+    assert len(place.proxy.records("error")) == tries * len(SPELLINGS)
 
 
 def test_no_name_that_leads_to_this_machine_leads_there(place: Place) -> None:
@@ -131,6 +133,23 @@ def test_a_refusal_is_one(place: Place) -> None:
     )
     assert answer.startswith(b"HTTP/1.1 403")
     assert b"checkrein carries no traffic to itself" in answer
+    assert [one["where"] for one in place.proxy.records("error")] == ["own address"]
+
+
+@pytest.mark.parametrize(
+    "request_line", ["GET http://127.0.0.1:{port}/login", "CONNECT 127.0.0.1:{port}", "GET /login"]
+)
+def test_the_inbox_is_no_proxy_and_behind_none(place: Place, request_line: str) -> None:
+    """A request line as proxies get it, or one that says a proxy has handed it on."""
+    says = "Via: 1.1 other\r\n" if request_line == "GET /login" else ""
+    with socket.create_connection(("127.0.0.1", place.port), 10) as line:
+        line.sendall(
+            f"{request_line.replace('{port}', str(place.port))} HTTP/1.1\r\n"
+            f"Host: 127.0.0.1:{place.port}\r\n{says}Connection: close\r\n\r\n".encode()
+        )
+        answer = line.makefile("rb").read()
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 403"))
+    assert b"Sign in" not in answer
 
 
 # --- an agent that knows where people answer -----------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from proxy.approval import Approver
 from proxy.inbox.web.rate import FREE, SignInRate
 from proxy.inbox.web.sessions import IDLE_MS, LONGEST_MS, Sessions
-from tests.inbox.web.conftest import PEOPLE, Site, sign_in
+from tests.inbox.web.conftest import BASE, PEOPLE, OpenSite, Site, sign_in
 
 BIG = '{"order": "o1", "amount": 145}'
 READABLE = [
@@ -97,6 +97,26 @@ async def test_nothing_changes_by_another_method(site: Site, method: str) -> Non
 )
 async def test_a_name_that_was_turned_here_is_refused(site: Site, host: str) -> None:
     assert (await site.client().get("/login", headers={"host": host})).status_code == 421
+
+
+async def test_what_the_proxy_has_carried_is_refused_and_told(site: Site) -> None:
+    """Whatever it says of its host: the connection's other end is the proxy's own."""
+    site.bench.pipeline.carried.opened(("127.0.0.1", 50_000))
+    for port, status in ((50_000, 403), (50_001, 200)):
+        transport = httpx.ASGITransport(site.app, client=("127.0.0.1", port))
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            assert (await client.get("/login")).status_code == status
+    log = site.bench.settings.log.read_text()
+    assert log.count("a request to the inbox came through the proxy") == 1
+
+
+@pytest.mark.parametrize("header", ["via", "proxy-connection", "proxy-authorization"])
+async def test_no_proxy_leads_there(site: Site, open_site: OpenSite, header: str) -> None:
+    """Only one that the people file's `url` says is in front."""
+    headers = {header: "1.1 somebody"}
+    assert (await site.client().get("/login", headers=headers)).status_code == 403
+    behind = open_site(f"url: https://desk.example\n{PEOPLE}")
+    assert (await behind.client().get("/login", headers=headers)).status_code == 200
 
 
 async def test_what_no_answer_leaves_out(site: Site) -> None:
