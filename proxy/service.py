@@ -8,6 +8,7 @@ scripts/addon.py` loads `addon_from_environment()` into a full one.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import ipaddress
 import logging
@@ -26,7 +27,7 @@ from proxy.addon.gatekeeper import Gatekeeper
 from proxy.addon.master import LeanMaster, mitmproxy_options
 from proxy.addon.stream import install
 from proxy.decisionlog import DecisionLog
-from proxy.errors import ConfigurationError
+from proxy.errors import CheckreinError, ConfigurationError
 from proxy.inbox.api import application
 from proxy.inbox.server import AdminServer, WebServer
 from proxy.ledger.sqlite import SqliteStore
@@ -37,6 +38,7 @@ from proxy.notices.targets import Notices
 from proxy.notices.trying import try_all
 from proxy.pipeline.changes import Changes
 from proxy.pipeline.core import Pipeline
+from proxy.pipeline.records import error_record
 from proxy.policy.ruleset import RuleSet
 from proxy.rulewatch import RuleWatch
 from proxy.settings import Settings, admin_socket_path, default_state_path, packs_directory
@@ -91,7 +93,7 @@ class Service:
 
         writer = LedgerWriter(store, sink)
         pipeline = Pipeline(rules, writer, settings)
-        people = _people(settings, pipeline)
+        people = _people(settings, pipeline, writer)
         pipeline.start(tuple(PROTOCOLS))
         service = cls(settings, pipeline, writer, log)
         service._store, service._people = store, people
@@ -142,9 +144,14 @@ class Service:
         names = {f"{shown}:{port}".lower()}
         if ipaddress.ip_address(host).is_loopback:
             names |= {f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"}
+            names.add(f"checkrein.localhost:{port}")
+        # A browser leaves out its scheme's own port.
+        usual = ":443" if self.web.tls is not None else ":80"
+        names |= {name.removesuffix(usual) for name in names if name.endswith(usual)}
         url = self._people.people.url if self._people is not None else None
         if url is not None:
-            names.add(url.partition("://")[2].lower())
+            scheme, _, name = url.lower().partition("://")
+            names |= {name, name.removesuffix(":443" if scheme == "https" else ":80")}
         return frozenset(names)
 
     def start(self) -> None:
@@ -195,7 +202,7 @@ def _site(service: Service, people: CurrentPeople, changes: Changes) -> ASGIApp:
     return web_application(pipeline, people, settings, changes, service.inbox_names)
 
 
-def _people(settings: Settings, pipeline: Pipeline) -> CurrentPeople | None:
+def _people(settings: Settings, pipeline: Pipeline, writer: LedgerWriter) -> CurrentPeople | None:
     """Returns the people file's people, where there is one.
 
     Raises:
@@ -214,11 +221,18 @@ def _people(settings: Settings, pipeline: Pipeline) -> CurrentPeople | None:
 
     def told(text: str) -> None:
         logger.error("people: %s", text)
+        with contextlib.suppress(CheckreinError):  # stderr has it
+            writer.submit(lambda _tx, emit: emit(error_record(None, "people", text)))
 
     people = CurrentPeople(settings.people, told)
     asked = {a.name: (*a.by, *a.escalate_to) for a in pipeline.rules.approvals}
     for name in cannot_be_answered(people.people, asked):
         logger.warning("approval '%s': nobody in the people file may answer what it asks for", name)
+    if settings.inbox is not None and not people.people.can_sign_in:
+        raise ConfigurationError(
+            f"--inbox: nobody in {settings.people} can sign in: give somebody a `password` from "
+            "`checkrein people password`, or name an identity provider under `oidc:`"
+        )
     url = people.people.url
     is_sealed = settings.inbox_tls is not None or (url or "").startswith("https:")
     if settings.inbox is not None and not _is_loopback(settings.inbox[0]) and not is_sealed:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import click
 import httpx
 
+from proxy.cli.options import TOKEN_KEY
 from proxy.errors import CheckreinError, ConfigurationError
 from proxy.settings import admin_socket_path, default_state_path
 
@@ -29,7 +30,7 @@ class AdminClient:
     def __init__(
         self, admin: Path | None, state: Path | None = None, *, token: str | None = None
     ) -> None:
-        token = token or os.environ.get("CHECKREIN_TOKEN")  # of a person who may answer
+        token = token or answer_token()
         self._headers = {"authorization": f"Bearer {token}"} if token else {}
         tried = candidates(admin, state)
         self.path = next((path for path in tried if path.is_socket()), tried[0])
@@ -101,9 +102,16 @@ def whoami() -> str:
         return "operator"
 
 
+def answer_token() -> str | None:
+    """The API token of a person who may answer: from --token-file, else CHECKREIN_TOKEN."""
+    context = click.get_current_context(silent=True)
+    named = None if context is None else context.meta.get(TOKEN_KEY)
+    return named or os.environ.get("CHECKREIN_TOKEN")
+
+
 def answers_as() -> str | None:
-    """The name an answer is given under; None: whoever's API token is in CHECKREIN_TOKEN."""
-    return None if os.environ.get("CHECKREIN_TOKEN") else whoami()
+    """The name an answer is given under; None: whoever's API token it is given with."""
+    return None if answer_token() else whoami()
 
 
 def echo_json(value: dict[str, Any]) -> None:

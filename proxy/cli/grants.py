@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.cli.admin import AdminClient, answers_as, echo_json, plain, quoted
-from proxy.cli.options import Duration, admin_option
+from proxy.cli.options import Duration, admin_option, token_option
 from proxy.errors import ConfigurationError
 
 _TOP_UP = re.compile(
@@ -118,8 +118,9 @@ def list_(*, everything: bool, as_json: bool, admin: Path | None) -> None:
 @command.command("revoke")
 @click.argument("grant_id", metavar="ID")
 @click.option("--by", default=answers_as, help="Who takes it back.")
+@token_option
 @admin_option
-def revoke(*, grant_id: str, by: str, admin: Path | None) -> None:
+def revoke(*, grant_id: str, by: str | None, admin: Path | None) -> None:
     """Take a grant back, at once; an id may be shortened."""
     grant = AdminClient(admin).post(f"/v1/grants/{quoted(grant_id)}/revoke", {"by": by})
-    click.echo(plain(f"grant {grant['id']}: revoked by {by} — {words(grant)}"))
+    click.echo(plain(f"grant {grant['id']}: revoked by {grant['revoked_by']} — {words(grant)}"))

@@ -14,7 +14,7 @@ from rich.text import Text
 from proxy.cli import grants, hold_words
 from proxy.cli.admin import AdminClient, answers_as, echo_json, plain, quoted
 from proxy.cli.figures import figures
-from proxy.cli.options import Duration, admin_option
+from proxy.cli.options import Duration, admin_option, token_option
 from proxy.errors import ConfigurationError
 
 _STATES = ["pending", "approved", "used", "denied", "expired", "abandoned", "superseded"]
@@ -98,6 +98,7 @@ def show(*, hold_id: str, as_json: bool, admin: Path | None) -> None:
 @click.option(
     "--interval", "interval_s", type=Duration(), default="1s", help="How often it is looked."
 )
+@token_option
 @admin_option
 def watch(*, by: str | None, interval_s: float, admin: Path | None) -> None:
     """Show what waits, live in this terminal, and answer it with keys; `?` lists them."""
@@ -122,6 +123,7 @@ def watch(*, by: str | None, interval_s: float, admin: Path | None) -> None:
     "--for", "lasts_s", type=Duration(), help="How long a grant lasts (default: 1h, at most 7d)."
 )
 @click.option("--json", "as_json", is_flag=True)
+@token_option
 @admin_option
 def approve(
     *,
@@ -171,6 +173,7 @@ def approve(
 @click.option("--by", default=answers_as, help="Who answers.")
 @click.option("--freeze", is_flag=True, help="Stop the whole session with it.")
 @click.option("--json", "as_json", is_flag=True)
+@token_option
 @admin_option
 def deny(
     *,

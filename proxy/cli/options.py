@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from proxy.errors import ConfigurationError
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -67,6 +69,37 @@ def admin_option[F: Callable[..., Any]](function: F) -> F:
         envvar="CHECKREIN_ADMIN",
         help="The running proxy's admin socket.",
     )(function)
+
+
+TOKEN_KEY = "checkrein.token"  # noqa: S105  # where click's `meta` has it
+
+
+def token_option[F: Callable[..., Any]](function: F) -> F:
+    """Adds --token-file, for commands that answer."""
+    return click.option(
+        "--token-file",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        is_eager=True,  # ahead of --by, whose default asks whether there is a token
+        expose_value=False,
+        callback=_take_token,
+        help="Your API token, in a file that only you can read; else CHECKREIN_TOKEN.",
+    )(function)
+
+
+def _take_token(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        mode, token = path.stat().st_mode, path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--token-file {path}: {error}") from error
+    if mode & 0o077:
+        raise ConfigurationError(
+            f"--token-file {path}: others may read it, and answer as you. Run: chmod 600 {path}"
+        )
+    if not token or not token.isascii() or any(char.isspace() for char in token):
+        raise ConfigurationError(f"--token-file {path}: expected one API token, and nothing else")
+    context.meta[TOKEN_KEY] = token
 
 
 def state_option[F: Callable[..., Any]](function: F) -> F:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
-from proxy.cli.options import admin_option
+from proxy.cli.options import admin_option, token_option
 
 
 @click.group("sessions")
@@ -99,6 +99,7 @@ def thaw(*, session: str, reason: str | None, admin: Path | None) -> None:
 )
 @click.option("--again", metavar="ID", multiple=True, help="With --run: one that was begun, too.")
 @click.option("--json", "as_json", is_flag=True, help="One object a line.")
+@token_option
 @admin_option
 def undo(
     *, session: str, run: bool, again: tuple[str, ...], as_json: bool, admin: Path | None

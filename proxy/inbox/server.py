@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class WebServer:
             ConfigurationError: the address, or the certificate, cannot be had.
         """
         self.tls = tls
+        if tls is not None:
+            _try_certificate(*tls)
         self._socket = _bound(address)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         self._server: _InLoop | None = None
@@ -91,6 +94,21 @@ class WebServer:
 
     def close(self) -> None:
         self._socket.close()
+
+
+def _try_certificate(cert: Path, key: Path) -> None:
+    """Finds a certificate that does not fit while the message can still say what to do; nobody is asked for a passphrase."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        reason = (
+            getattr(error, "reason", None) or error.strerror
+            if isinstance(error, OSError)
+            else error
+        )
+        raise ConfigurationError(
+            f"--inbox-tls {cert} {key}: {reason}; name a PEM certificate (with its chain), and its key without a passphrase"
+        ) from error
 
 
 def _bound(address: tuple[str, int]) -> socket.socket:

@@ -27,7 +27,7 @@ def approver_of(request: Request, by: str | None, people: CurrentPeople | None) 
     Raises:
         Unknown: a token is needed, or it is nobody's, or somebody else's than `by`.
     """
-    if people is None or people.people.names_nobody:
+    if people is None or people.asks_nobody:
         return operator(by or "operator")
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():

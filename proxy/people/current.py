@@ -28,6 +28,7 @@ class CurrentPeople:
         self._told = told
         self._stamp = self._stamp_now()
         self._people = load_people(path)
+        self._has_named = not self._people.names_nobody
 
     @property
     def people(self) -> People:
@@ -39,7 +40,16 @@ class CurrentPeople:
                 self._people = load_people(self._path)
             except CheckreinError as error:
                 self._told(f"{error}; the people from before stay")
+            self._has_named |= not self._people.names_nobody
         return self._people
+
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether the socket's mode alone says who answers: the file has never named anybody since the start.
+
+        Taking out the last person leaves nobody who may answer, and not everybody.
+        """
+        return self.people.names_nobody and not self._has_named
 
     def _stamp_now(self) -> tuple[int, int, int] | None:
         try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -50,6 +51,11 @@ class People:
         part = self.people.get(name)
         return None if part is None else _approver(part)
 
+    def proof_of(self, name: str) -> str | None:
+        """Returns what a password is held against; a session that was begun with another has ended."""
+        part = self.people.get(name)
+        return None if part is None else part.password
+
     def by_password(self, name: str, password: str) -> Approver | None:
         """Returns who this is; None for a wrong password as for an unknown name, after the same work."""
         part = self.people.get(name)
@@ -79,11 +85,15 @@ class People:
         name = claims.get(self.oidc.name)
         if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 100:
             return None
-        if self.oidc.name == "email" and claims.get("email_verified") is False:
+        if self.oidc.name == "email" and claims.get("email_verified", True) not in (True, "true"):
             return None
-        known = self.approver(name)
-        if known is not None:
-            return known
+        # However the provider spells it today: two spellings are not two people.
+        same = [known for known in self.people if known.casefold() == name.casefold()]
+        if same:
+            return self.approver(same[0])
+        name = name.casefold()
+        if name in {group.casefold() for group in self.groups}:
+            return None  # `by:` in rules names groups and people alike
         stated = claims.get(self.oidc.groups)
         listed = stated if isinstance(stated, list) else [stated]
         named = [g for g in listed if isinstance(g, str)]
@@ -96,6 +106,11 @@ class People:
     def names_nobody(self) -> bool:
         """Whether the file says only whom to tell: then the admin socket's mode says who may answer."""
         return not self.people and self.oidc is None
+
+    @property
+    def can_sign_in(self) -> bool:
+        """Whether the inbox has anybody to let in."""
+        return self.oidc is not None or any(part.password for part in self.people.values())
 
     @property
     def groups(self) -> frozenset[str]:
@@ -196,13 +211,26 @@ def _listed(value: dict[str, Json]) -> Json:
 
 def _disagreements(document: Document, part: PeoplePart) -> list[Problem]:
     problems: list[Problem] = []
-    seen: dict[str, int] = {}
+    seen: dict[str, str] = {}
+    tokens: dict[str, str] = {}
+    groups = {group.casefold() for person in part.people for group in person.groups}
+    groups |= {group.casefold() for group in part.groups or ()}
     for i, person in enumerate(part.people):
-        if person.name in seen:
-            problems.append(
-                document.problem(("people", i, "name"), f"'{person.name}' stands twice")
+        folded = person.name.casefold()
+        if folded in seen:
+            as_is = "" if seen[folded] == person.name else f", as '{seen[folded]}' before"
+            text = f"'{person.name}' stands twice{as_is}"
+            problems.append(document.problem(("people", i, "name"), text))
+        elif folded in groups:
+            text = f"'{person.name}' is a group's name, too: `by:` in rules would mean both"
+            problems.append(document.problem(("people", i, "name"), text))
+        seen.setdefault(folded, person.name)
+        if person.token is not None and person.token in tokens:
+            text = (
+                f"person '{person.name}': has the token of '{tokens[person.token]}'; make another"
             )
-        seen.setdefault(person.name, i)
+            problems.append(document.problem(("people", i, "token"), text))
+        tokens.setdefault(person.token or "", person.name)
         if person.password is None and person.token is None and part.oidc is None:
             text = f"person '{person.name}': needs 'password' or 'token', for there is no 'oidc'"
             problems.append(document.problem(("people", i), text))
@@ -211,12 +239,30 @@ def _disagreements(document: Document, part: PeoplePart) -> list[Problem]:
                 near = did_you_mean(group, part.groups)
                 text = f"person '{person.name}': no group '{group}' under 'groups'{near}"
                 problems.append(document.problem(("people", i, "groups"), text))
-    if part.oidc is not None and not part.oidc.issuer.startswith("https://"):
-        host = part.oidc.issuer.removeprefix("http://").partition("/")[0].rpartition(":")[0]
-        if host not in ("127.0.0.1", "localhost", "[::1]"):
-            text = "oidc: issuer: expected an https URL (http is for a provider on this machine)"
-            problems.append(document.problem(("oidc", "issuer"), text))
+    if part.oidc is None:
+        return problems
+    for given, group in part.oidc.map.items():
+        if part.groups is not None and group not in part.groups:
+            text = f"oidc: no group '{group}' under 'groups'{did_you_mean(group, part.groups)}"
+            problems.append(document.problem(("oidc", "map", given), text))
+    if not _is_issuer(part.oidc.issuer):
+        text = "oidc: issuer: expected an https URL (http is for a provider on this machine)"
+        problems.append(document.problem(("oidc", "issuer"), text))
     return problems
+
+
+def _is_issuer(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    is_near = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    is_plain = "@" not in parts.netloc and not parts.query and not parts.fragment
+    return bool(
+        parts.hostname
+        and is_plain
+        and (parts.scheme == "https" or (parts.scheme == "http" and is_near))
+    )
 
 
 def _problem(document: Document, fault: Mapping[str, Json]) -> Problem:

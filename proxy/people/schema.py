@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
+from argon2 import extract_parameters
+from argon2.exceptions import InvalidHashError
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from proxy.approval import Right
@@ -43,6 +45,12 @@ def _password(value: Json) -> str:
     text = as_text(value, "a hash from `checkrein people password`")
     if not text.startswith("$argon2id$"):
         raise fault("expected a hash from `checkrein people password`, not a password")
+    try:
+        extract_parameters(text)
+    except InvalidHashError:
+        raise fault(
+            "is cut or altered; put the whole line from `checkrein people password` in quotes"
+        ) from None
     return text
 
 
@@ -55,6 +63,8 @@ def _token(value: Json) -> str:
 
 def _rights(value: Json) -> tuple[Right, ...]:
     known = [right.value for right in Right]
+    if isinstance(value, list | tuple) and not value:
+        return ()  # who looks and does nothing
     made = []
     for word in as_texts(value, f"one of {', '.join(known)}"):
         if word not in known:
@@ -63,6 +73,10 @@ def _rights(value: Json) -> tuple[Right, ...]:
     if Right.RULES in made and Right.ANSWER in made:
         raise fault(
             "'rules' and 'answer' exclude each other: who edits rules does not answer what they hold"
+        )
+    if Right.RULES in made and Right.UNDO in made:
+        raise fault(
+            "'rules' and 'undo' exclude each other: who edits rules does not run the calls they name"
         )
     return tuple(made)
 

@@ -20,7 +20,7 @@ CY, CY_DIGEST = new_token()
 FILE = f"""version: 1
 people:
   - {{name: ada, token: "{ADA_DIGEST}"}}
-  - {{name: cy, token: "{CY_DIGEST}", may: [rules, undo]}}
+  - {{name: cy, token: "{CY_DIGEST}", may: [rules]}}
 """
 type Ask = Callable[..., Any]
 

@@ -69,6 +69,36 @@ BAD = [
         "p.yaml:4:12: 'ada' stands twice",
     ),
     (
+        f'version: 1\npeople:\n  - {{name: ada, token: "{DIGEST}"}}\n  - {{name: bob, token: "{DIGEST}"}}\n',
+        "p.yaml:4:24: person 'bob': has the token of 'ada'; make another",
+    ),
+    (
+        f'version: 1\npeople:\n  - {{name: ada, token: "{DIGEST}"}}\n  - {{name: Ada, password: "{HASH}"}}\n',
+        "p.yaml:4:12: 'Ada' stands twice, as 'ada' before",
+    ),
+    (
+        f'version: 1\npeople:\n  - {{name: leads, token: "{DIGEST}", groups: [leads]}}\n',
+        "p.yaml:3:12: 'leads' is a group's name, too: `by:` in rules would mean both",
+    ),
+    (
+        "version: 1\npeople:\n  - {name: ada, password: $argon2id$v=19$m=65536}\n",
+        "p.yaml:3:27: person 'ada': password: is cut or altered; "
+        "put the whole line from `checkrein people password` in quotes",
+    ),
+    (
+        f'version: 1\npeople:\n  - {{name: ada, token: "{DIGEST}", may: [rules, undo]}}\n',
+        "p.yaml:3:104: person 'ada': may: 'rules' and 'undo' exclude each other: "
+        "who edits rules does not run the calls they name",
+    ),
+    (
+        "version: 1\ngroups: {leads: L}\noidc: {issuer: https://id.example, client_id: c, map: {x: leeds}}\n",
+        "p.yaml:3:59: oidc: no group 'leeds' under 'groups'; did you mean 'leads'?",
+    ),
+    (
+        'version: 1\noidc: {issuer: "http://127.0.0.1:80@id.example", client_id: c}\n',
+        "p.yaml:2:16: oidc: issuer: expected an https URL (http is for a provider on this machine)",
+    ),
+    (
         "version: 1\npeople:\n  - {name: ada}\n",
         "p.yaml:3:5: person 'ada': needs 'password' or 'token', for there is no 'oidc'",
     ),
@@ -139,6 +169,11 @@ OIDC = (
             {"email": "ada@x.example", "groups": ["idp-leads"]}, {"own"}, id="the-files-own"
         ),
         pytest.param({"email": "bob@x.example", "email_verified": False}, None, id="not-verified"),
+        pytest.param(
+            {"email": "bob@x.example", "email_verified": "false"}, None, id="not-verified-as-text"
+        ),
+        pytest.param({"email": "Ada@X.example"}, {"own"}, id="spelt-otherwise"),
+        pytest.param({"email": "Own"}, None, id="named-as-a-group"),
         pytest.param({"sub": "1"}, None, id="no-name"),
         pytest.param({"email": ["bob"]}, None, id="no-text"),
         pytest.param({"email": "bob\x1b[31m"}, None, id="control-characters"),
@@ -177,12 +212,34 @@ def test_edits_count_from_the_next_question_on(tmp_path: Path) -> None:
     assert edit(GOOD.replace("ada", "bob")).approver("ada") is None
 
 
+def test_taking_out_the_last_person_lets_nobody_answer(tmp_path: Path) -> None:
+    """A file that never named anybody leaves it to the socket's mode; one that did does so no more."""
+    file = tmp_path / "p.yaml"
+    file.write_text("version: 1\nnotices: []\n")
+    file.chmod(0o600)
+    current = CurrentPeople(file)
+    assert current.asks_nobody
+    for n, text in enumerate((GOOD, "version: 1\n"), 1):
+        file.write_text(text)
+        os.utime(file, ns=(n, n))
+        assert not current.asks_nobody
+
+
+def test_a_person_who_only_looks() -> None:
+    text = f'version: 1\npeople:\n  - {{name: al, token: "{DIGEST}", may: []}}\n'
+    found = read_people("p.yaml", text).approver("al")
+    assert found is not None
+    assert found.rights == frozenset()
+
+
 @pytest.mark.parametrize(
     ("by", "answered"),
     [(("leads",), True), (("ada",), True), ((), True), (("directors",), False), (("cy",), False)],
 )
 def test_whether_somebody_can_answer(by: tuple[str, ...], answered: bool) -> None:
-    people = read_people("p.yaml", GOOD + f'  - {{name: cy, token: "{DIGEST}", may: [rules]}}\n')
+    people = read_people(
+        "p.yaml", GOOD + f'  - {{name: cy, token: "{new_token()[1]}", may: [rules]}}\n'
+    )
     assert cannot_be_answered(people, {"a": by}) == ([] if answered else ["a"])
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from proxy.cli.admin import AdminClient, echo_json
-from proxy.cli.options import admin_option
+from proxy.cli.options import admin_option, token_option
 from proxy.cli.rules.status import show
 
 
 @click.command("reload")
 @click.option("--json", "as_json", is_flag=True, help="One object.")
+@token_option
 @admin_option
 def command(*, as_json: bool, admin: Path | None) -> None:
     """Have a running proxy look at its rule files now, and wait for the outcome.

@@ -63,7 +63,7 @@ def watch(admin: Path | None, by: str | None, interval_s: float) -> None:
                 ) as live,
             ):
                 _Loop(
-                    messenger, live, State(by=by or "the owner of CHECKREIN_TOKEN"), interval_s
+                    messenger, live, State(by=by or "the owner of the API token"), interval_s
                 ).run(woken)
         except KeyboardInterrupt:
             return

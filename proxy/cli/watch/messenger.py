@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from proxy.cli.admin import AdminClient, quoted
+from proxy.cli.admin import AdminClient, answer_token, quoted
 from proxy.cli.watch.events import (
     Answer,
     Answered,
@@ -40,6 +40,7 @@ class Messenger:
     def __init__(self, admin: Path | None, by: str | None, wake: Callable[[], None]) -> None:
         self._admin = admin
         self._by = by
+        self._token = answer_token()  # here: the thread has no command line
         self._wake = wake
         self._commands: queue.SimpleQueue[Answer | Refresh | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -83,7 +84,9 @@ class Messenger:
 
     def _done(self, command: Answer | Refresh) -> Event:
         try:
-            client = AdminClient(self._admin)  # looks for the socket again: a proxy comes and goes
+            client = AdminClient(
+                self._admin, token=self._token
+            )  # looks for the socket again: a proxy comes and goes
             if isinstance(command, Refresh):
                 return _looked(client, command)
             return self._answered(client, command)

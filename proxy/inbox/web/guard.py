@@ -98,13 +98,16 @@ class Guard:
         if len(named) != 1 or named[0].lower() not in self._hosts():
             return PlainTextResponse("This is not the inbox you asked for.\n", 421)
         path = scope["path"]
-        session, person = self._who(headers)
+        cookie = cookie_of(headers, is_secure(scope.get("scheme"), self._people.people.url))
+        by_itself = path == "/events" or "hx-request" in headers
+        session, person = self._who(cookie, in_use=not (by_itself and scope["method"] in _SAFE))
         state = scope.setdefault("state", {})
         state["person"], state["csrf"] = person, session.csrf if session is not None else ""
-        state["session_id"] = cookie_of(headers)
+        state["session_id"] = cookie
+        state["is_still_in"] = lambda: self._who(cookie, in_use=False)[1] is not None
         if person is not None or any(path == o or path.startswith(o) for o in OPEN):
             return None
-        if scope["method"] in _SAFE and path != "/events":
+        if scope["method"] in _SAFE and not by_itself:
             query = scope["query_string"].decode("latin-1")
             to = quote(path + (f"?{query}" if query else ""), safe="")
             return RedirectResponse(f"/login?next={to}", 303)
@@ -132,15 +135,11 @@ class Guard:
             return PlainTextResponse("This page is from another session: open it again.\n", 403)
         return None
 
-    def _who(self, headers: Headers) -> tuple[Session | None, Approver | None]:
-        session_id = cookie_of(headers)
-        session = self._sessions.find(session_id, self._now_ms()) if session_id else None
+    def _who(self, session_id: str, *, in_use: bool) -> tuple[Session | None, Approver | None]:
+        session = self._sessions.find(session_id, self._now_ms(), in_use=in_use)
         if session is None:
             return None, None
-        people = self._people.people
-        person = people.approver(session.name)  # as the file says now
-        if person is None and people.oidc is not None:
-            person = session.claimed
+        person = session.person_in(self._people.people)
         if person is None:
             self._sessions.end(session_id)
             return None, None
@@ -151,14 +150,19 @@ COOKIE = "checkrein"
 SECURE_COOKIE = "__Host-checkrein"
 
 
-def cookie_of(headers: Headers) -> str:
-    """Returns the session's id as the browser sends it."""
+def is_secure(scheme: str | None, url: str | None) -> bool:
+    """Whether browsers reach the inbox by TLS: ours, or one that the people file's `url` says is in front."""
+    return scheme == "https" or (url or "").startswith("https:")
+
+
+def cookie_of(headers: Headers, is_secure: bool) -> str:
+    """Returns the session's id as the browser sends it; with TLS only a cookie that no neighbour could have set."""
     jar = SimpleCookie()
     try:
         jar.load(headers.get("cookie", ""))
     except CookieError:
         return ""
-    found = jar.get(SECURE_COOKIE) or jar.get(COOKIE)
+    found = jar.get(SECURE_COOKIE if is_secure else COOKIE)
     return found.value if found is not None else ""
 
 

@@ -42,9 +42,12 @@ class SignInRate:
             if len(self._failed) > _MOST:
                 self._failed.popitem(last=False)
 
-    def succeeded(self, name: str) -> None:
-        """Forgets a name's failures; its address may have tried other names."""
-        self._failed.pop(f"name:{name}", None)
+    def succeeded(self, name: str, address: str) -> None:
+        """Forgets a name's failures, and of its address this try: it may have failed with other names."""
+        of_name, of_address = _keys(name, address)
+        self._failed.pop(of_name, None)
+        if (found := self._failed.get(of_address)) is not None:
+            found.count -= 1
 
     def _left_ms(self, key: str, now_ms: int) -> int:
         found = self._failed.get(key)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
 from proxy.approval import Approver
+from proxy.model import Json
+from proxy.people.people import People
 
 IDLE_MS = 30 * 60_000
 LONGEST_MS = 12 * 3_600_000
@@ -20,13 +23,25 @@ _MOST = 10_000
 
 @dataclass(slots=True)
 class Session:
-    """One signed-in browser; `claimed` is who an identity provider said it is."""
+    """One signed-in browser.
+
+    `proof` is what its password was held against, `claims` what an identity provider said: each is looked at again at every request, so that
+    an edit of the people file counts at once.
+    """
 
     name: str
     csrf: str
     began_ms: int
     seen_ms: int
-    claimed: Approver | None = None
+    proof: str | None = None
+    claims: Mapping[str, Json] | None = None
+
+    def person_in(self, people: People) -> Approver | None:
+        """Returns who this is, as the people file says now."""
+        if self.claims is not None:
+            issuer = people.oidc.issuer if people.oidc is not None else None
+            return people.by_claims(self.claims) if self.claims.get("iss") == issuer else None
+        return people.approver(self.name) if people.proof_of(self.name) == self.proof else None
 
 
 class Sessions:
@@ -35,7 +50,14 @@ class Sessions:
     def __init__(self) -> None:
         self._open: OrderedDict[str, Session] = OrderedDict()
 
-    def begin(self, person: Approver, now_ms: int, *, claimed: bool = False) -> str:
+    def begin(
+        self,
+        person: Approver,
+        now_ms: int,
+        *,
+        proof: str | None = None,
+        claims: Mapping[str, Json] | None = None,
+    ) -> str:
         """Returns the id of a new session."""
         made = secrets.token_urlsafe(32)
         self._open[_digest(made)] = Session(
@@ -43,14 +65,15 @@ class Sessions:
             secrets.token_urlsafe(32),
             now_ms,
             now_ms,
-            person if claimed else None,
+            proof,
+            claims,
         )
         if len(self._open) > _MOST:
             self._open.popitem(last=False)
         return made
 
-    def find(self, session_id: str, now_ms: int) -> Session | None:
-        """Returns a session that has not ended, and notes that it is in use."""
+    def find(self, session_id: str, now_ms: int, *, in_use: bool = True) -> Session | None:
+        """Returns a session that has not ended, and notes that somebody uses it; what a page asks by itself is no use."""
         name = _digest(session_id)
         session = self._open.get(name)
         if session is None:
@@ -58,7 +81,8 @@ class Sessions:
         if now_ms - session.seen_ms > IDLE_MS or now_ms - session.began_ms > LONGEST_MS:
             del self._open[name]
             return None
-        session.seen_ms = now_ms
+        if in_use:
+            session.seen_ms = now_ms
         return session
 
     def end(self, session_id: str) -> None:

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 from proxy.approval import Approver
-from proxy.inbox.web.guard import COOKIE, SECURE_COOKIE
+from proxy.inbox.web.guard import COOKIE, SECURE_COOKIE, is_secure
 from proxy.inbox.web.oidc import OidcError, Provider
 from proxy.inbox.web.rate import SignInRate
 from proxy.inbox.web.sessions import LONGEST_MS, Sessions
@@ -95,12 +95,14 @@ class SigningIn:
             return self._page(request, f"Too many tries. Wait {seconds} s.", 429)
         # Counted before it is looked at: of many at once each waits for those before it.
         self._rate.failed(name, address, now_ms)
-        person = await to_thread.run_sync(self._people.people.by_password, name, password)
+        people = self._people.people
+        person = await to_thread.run_sync(people.by_password, name, password)
         if person is None:
             self._note("failed", name)
             return self._page(request, "Name or password is wrong.", 401)
-        self._rate.succeeded(name)
-        return self._let_in(request, person, str(form.get("next", "")))
+        self._rate.succeeded(name, address)
+        session_id = self._sessions.begin(person, self._now_ms(), proof=people.proof_of(name))
+        return self._let_in(request, person, session_id, str(form.get("next", "")))
 
     def _is_ours(self, request: Request, form: str) -> bool:
         try:
@@ -112,12 +114,9 @@ class SigningIn:
             browser.encode(), given.encode("utf-8", "surrogatepass")
         )
 
-    def _let_in(
-        self, request: Request, person: Approver, to: str, *, claimed: bool = False
-    ) -> Response:
+    def _let_in(self, request: Request, person: Approver, made: str, to: str) -> Response:
         if former := getattr(request.state, "session_id", ""):
             self._sessions.end(former)
-        made = self._sessions.begin(person, self._now_ms(), claimed=claimed)
         self._note("signed in", person.name)
         response = RedirectResponse(_local(to) or "/", 303)
         name = SECURE_COOKIE if self._is_secure(request) else COOKIE
@@ -175,7 +174,8 @@ class SigningIn:
             if person is None:
                 response = self._page(request, "The identity provider does not say your name.", 403)
             else:
-                response = self._let_in(request, person, kept.get("next") or "", claimed=True)
+                made = self._sessions.begin(person, self._now_ms(), claims=claims)
+                response = self._let_in(request, person, made, kept.get("next") or "")
         response.delete_cookie(_STATE_COOKIE)
         return response
 
@@ -185,8 +185,7 @@ class SigningIn:
 
     # --- cookies -----------------------------------------------------------------------------------------
     def _is_secure(self, request: Request) -> bool:
-        url = self._people.people.url
-        return request.url.scheme == "https" or (url is not None and url.startswith("https:"))
+        return is_secure(request.url.scheme, self._people.people.url)
 
     def _set_cookie(
         self,

@@ -106,7 +106,7 @@ def application(
         async def stream() -> AsyncIterator[str]:
             version = changes.version
             yield "retry: 2000\n\n"
-            while not pipeline.closing:
+            while not pipeline.closing and request.state.is_still_in():
                 now = await changes.after(version, _HEARTBEAT_S)
                 if now == version:
                     yield ": still here\n\n"

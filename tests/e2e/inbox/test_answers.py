@@ -257,9 +257,9 @@ def test_an_api_token_at_the_command_line(desk: Desk) -> None:
     waiting = desk.agent().held("refund_order order=o-1 amount=145")
     hold = desk.hold()
 
-    def typed(**more: str) -> str:
+    def typed(*options: str, **more: str) -> str:
         argv = [sys.executable, "-m", "proxy", "holds", "approve", hold]
-        argv += ["--admin", str(desk.proxy.admin)]
+        argv += ["--admin", str(desk.proxy.admin), *options]
         environment = {**os.environ, **more}
         done = subprocess.run(
             argv, env=environment, capture_output=True, text=True, check=False, timeout=60
@@ -268,5 +268,10 @@ def test_an_api_token_at_the_command_line(desk: Desk) -> None:
 
     assert "an answer needs an API token; set CHECKREIN_TOKEN" in typed()
     assert "this API token is nobody's" in typed(CHECKREIN_TOKEN="crt_guess")
-    assert "approved by pager" in typed(CHECKREIN_TOKEN=TOKEN)
+    file = desk.proxy.admin.parent / "token"
+    file.write_text(TOKEN + "\n")
+    file.chmod(0o640)
+    assert "others may read it" in typed("--token-file", str(file))
+    file.chmod(0o600)
+    assert "approved by pager" in typed("--token-file", str(file), CHECKREIN_TOKEN="crt_guess")
     assert waiting.came()

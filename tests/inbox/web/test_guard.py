@@ -10,7 +10,8 @@ import pytest
 from proxy.approval import Approver
 from proxy.inbox.web.rate import FREE, SignInRate
 from proxy.inbox.web.sessions import IDLE_MS, LONGEST_MS, Sessions
-from tests.inbox.web.conftest import BASE, PEOPLE, OpenSite, Site, sign_in
+from proxy.people.people import hashed
+from tests.inbox.web.conftest import BASE, HASH, PEOPLE, OpenSite, Site, sign_in
 
 BIG = '{"order": "o1", "amount": 145}'
 READABLE = [
@@ -130,7 +131,7 @@ async def test_what_no_answer_leaves_out(site: Site) -> None:
 
 async def test_a_session_ends(site: Site) -> None:
     """By signing out, by time, and at once when the person is taken out of the file."""
-    for way in ("out", "idle", "long", "gone"):
+    for way in ("out", "idle", "long", "password", "gone"):
         client = await site.signed_in()
         if way == "out":
             assert (await client.post("/logout")).status_code == 303
@@ -141,11 +142,43 @@ async def test_a_session_ends(site: Site) -> None:
                 site.bench.now_ms += IDLE_MS
                 await client.get("/grants")
         else:
-            before = site.file.stat().st_mtime_ns
-            site.file.write_text(PEOPLE.replace("ada", "adam"))
-            os.utime(site.file, ns=(before + 1, before + 1))
+            gone = PEOPLE.replace("ada", "adam")
+            edit(site, gone if way == "gone" else PEOPLE.replace(HASH, hashed("another"), 1))
         answer = await client.get("/")
         assert answer.status_code == 303, way
+        edit(site, PEOPLE)
+
+
+def edit(site: Site, people: str) -> None:
+    before = site.file.stat().st_mtime_ns
+    site.file.write_text(people)
+    os.utime(site.file, ns=(before + 1, before + 1))
+
+
+async def test_what_a_page_asks_by_itself_is_no_use(site: Site) -> None:
+    """A page that is left open follows what happens, and is signed out all the same; it is told so, not shown the sign-in page."""
+    client, follows = await site.signed_in(), {"hx-request": "true"}
+    for _ in range(3):
+        site.bench.now_ms += IDLE_MS // 3
+        assert (await client.get("/waiting", headers=follows)).status_code == 200
+    site.bench.now_ms += 1
+    assert (await client.get("/waiting", headers=follows)).status_code == 401
+    assert (await client.get("/")).status_code == 303
+
+
+async def test_with_tls_only_the_cookie_that_no_neighbour_can_set(open_site: OpenSite) -> None:
+    site = open_site(f"url: https://desk.example\n{PEOPLE}")
+    browser = site.client()
+    browser.base_url = httpx.URL(BASE.replace("http:", "https:"))
+    answer = await sign_in(browser, "ada")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("__Host-checkrein=")
+    for word in ("Secure", "HttpOnly", "SameSite=strict", "Path=/"):
+        assert word in cookie
+    made = cookie.partition("=")[2].partition(";")[0]
+    for name, status in (("__Host-checkrein", 200), ("checkrein", 303)):
+        got = await site.client().get("/", headers={"cookie": f"{name}={made}"})
+        assert got.status_code == status, name
 
 
 async def test_a_sessions_id_is_new_at_each_sign_in(site: Site) -> None:
@@ -196,6 +229,15 @@ async def test_tries_are_slowed_by_name_and_not_for_others(site: Site) -> None:
     assert (await sign_in(client, "eve")).status_code == 303
     site.bench.now_ms += 2_000
     assert (await sign_in(site.client(), "ada")).status_code == 303
+
+
+def test_signing_in_counts_against_nobody() -> None:
+    """People behind one address come in all day; only failures slow it down."""
+    rate = SignInRate()
+    for n in range(100):
+        assert rate.wait_ms(f"p{n}", "10.0.0.1", n) == 0
+        rate.failed(f"p{n}", "10.0.0.1", n)
+        rate.succeeded(f"p{n}", "10.0.0.1")
 
 
 def test_the_wait_doubles_to_a_quarter_of_an_hour() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -57,6 +58,26 @@ async def test_somebody_signs_in(site: Site, provider: OidcProvider) -> None:
     assert asked["code_challenge_method"] == "S256"
     assert asked["redirect_uri"] == f"{BASE}/oidc/callback"
     assert len(asked["nonce"]) >= 32
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status"),
+    [
+        pytest.param("idp-leads: leads", "idp-leads: guests", 200, id="another-group"),
+        pytest.param("issuer: 'http", "issuer: 'https", 303, id="another-issuer"),
+    ],
+)
+async def test_an_edit_counts_for_who_is_signed_in(
+    site: Site, before: str, after: str, status: int
+) -> None:
+    client = site.client()
+    await client.get(await way_there(client))
+    stamp = site.file.stat().st_mtime_ns + 1
+    site.file.write_text(site.file.read_text().replace(before, after))
+    os.utime(site.file, ns=(stamp, stamp))
+    answer = await client.get("/")
+    assert answer.status_code == status
+    assert 'title="leads"' not in answer.text
 
 
 SPOILT: dict[str, Callable[[dict[str, Any]], None]] = {
