@@ -15,36 +15,39 @@ type End = tuple[str, int]
 
 _REMEMBERED_MS = 60_000
 _MOST = 10_000
+"""Closed ones that are remembered."""
 
 
 class Carried:
-    """Ends of connections that bring an agent's traffic."""
+    """Ends of connections that bring an agent's traffic.
+
+    What is open is never forgotten: an agent that opens many would have the first of them unknown.
+    """
 
     def __init__(self) -> None:
-        self._closed_at_ms: OrderedDict[End, int | None] = OrderedDict()
+        self._open: set[End] = set()  # as many as the system lets the proxy open
+        self._closed_at_ms: OrderedDict[End, int] = OrderedDict()
 
     def opened(self, end: End) -> None:
+        self._open.add(_normal(end))
+
+    def closed(self, end: End, now_ms: int) -> None:
         name = _normal(end)
-        self._closed_at_ms[name] = None
+        if name not in self._open:
+            return  # it led elsewhere
+        self._open.remove(name)
+        self._closed_at_ms[name] = now_ms
         self._closed_at_ms.move_to_end(name)
         if len(self._closed_at_ms) > _MOST:
             self._closed_at_ms.popitem(last=False)
 
-    def closed(self, end: End, now_ms: int) -> None:
-        name = _normal(end)
-        if name in self._closed_at_ms:
-            self._closed_at_ms[name] = now_ms
-
     def brings(self, end: End, now_ms: int) -> bool:
         """Whether what comes from this end has come through the proxy."""
         name = _normal(end)
-        if name not in self._closed_at_ms:
-            return False
-        closed_at_ms = self._closed_at_ms[name]
-        if closed_at_ms is not None and now_ms - closed_at_ms > _REMEMBERED_MS:
-            del self._closed_at_ms[name]  # the system gives its port to others now
-            return False
-        return True
+        closed_at_ms = self._closed_at_ms.get(name)
+        # Later the system gives its port to others.
+        is_fresh = closed_at_ms is not None and now_ms - closed_at_ms <= _REMEMBERED_MS
+        return name in self._open or is_fresh
 
 
 def _normal(end: End) -> End:

@@ -16,6 +16,7 @@ from proxy.addon.credentials import is_own_address
 from proxy.addon.gatekeeper import Gatekeeper
 from proxy.canonical import sha256_hex
 from proxy.ledger.store import Credential
+from proxy.pipeline.carried import Carried
 
 if TYPE_CHECKING:
     from tests.addon.conftest import MakeLine
@@ -160,3 +161,13 @@ def test_a_name_that_was_turned_here_after_it_was_looked_up(bench: Bench) -> Non
         gatekeeper.server_disconnected(ServerConnectionHookData(server=one, client=client))
     assert carried.brings(("127.0.0.1", 50_000), bench.now_ms + 60_000)
     assert not carried.brings(("127.0.0.1", 50_000), bench.now_ms + 60_001)
+
+
+def test_many_connections_make_none_of_them_forgotten() -> None:
+    """Whoever keeps one open and opens thousands more is known by it still."""
+    carried = Carried()
+    carried.opened(("127.0.0.1", 1_024))
+    for port in range(1_025, 1_025 + 20_000):
+        carried.opened(("127.0.0.1", port))
+        carried.closed(("127.0.0.1", port), 0)
+    assert carried.brings(("127.0.0.1", 1_024), 0)

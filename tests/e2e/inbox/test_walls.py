@@ -112,6 +112,49 @@ def test_no_name_that_leads_to_this_machine_leads_there(place: Place) -> None:
     assert b"Sign in" not in answer
 
 
+TURNED = """
+import socket
+
+_real, _asked = socket.getaddrinfo, []
+
+def _turned(host, *more, **named):
+    if host in ("turned.example", b"turned.example"):
+        _asked.append(host)
+        host = "203.0.113.7" if len(_asked) == 1 else "127.0.0.1"
+    return _real(host, *more, **named)
+
+socket.getaddrinfo = _turned
+"""
+"""What a name's owner does: another answer at the second question. All else of the proxy is as it is shipped."""
+
+
+@pytest.mark.parametrize("how", ["absolute", "connect"])
+def test_a_name_that_is_turned_here_after_it_was_looked_up(
+    start_proxy: Any, tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(TURNED)
+    file = tmp_path / "people.yaml"
+    file.write_text(PEOPLE)
+    file.chmod(0o600)
+    proxy = start_proxy(
+        *("--people", str(file), "--inbox", "127.0.0.1:0"),
+        rules=RULES,
+        environment={"PYTHONPATH": str(tmp_path)},
+    )
+    place = Place(proxy, "")
+    name = f"turned.example:{place.port}"
+    ask = f"/login HTTP/1.1\r\nHost: 127.0.0.1:{place.port}\r\nConnection: close\r\n\r\n"
+    if how == "absolute":
+        answer = place.say(f"GET http://{name}{ask}".encode())
+    else:
+        tunnel = f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\n\r\n"
+        answer = place.say(f"{tunnel}GET {ask}".encode())
+    assert b"No way in here" in answer
+    assert b"Sign in" not in answer
+    told = [one["error"] for one in proxy.records("error")]
+    assert "a request to the inbox came through the proxy" in told
+
+
 @pytest.mark.parametrize(
     "header",
     [
