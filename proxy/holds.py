@@ -98,6 +98,13 @@ def is_open(hold: Hold, now_ms: int) -> bool:
     return hold.state not in ENDED and now_ms < hold.expires_at_ms
 
 
+def check_seen(hold: Hold, seen: str | None) -> None:
+    """Raises HoldError where a hold is not in the state that an answer is about; None: whatever it is in."""
+    if seen is not None and hold.state != seen:
+        by = f" (by {hold.decided_by})" if hold.decided_by else ""
+        raise HoldError(f"hold {hold.id} is already {hold.state.value}{by}; look again")
+
+
 def is_waiting(hold: Hold, now_ms: int) -> bool:
     """Tells whether a hold waits for people's answer, and its time is not over."""
     return hold.state is HoldState.PENDING and now_ms < hold.expires_at_ms

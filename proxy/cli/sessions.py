@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.admin import AdminClient, echo_json, plain, quoted, whoami
+from proxy.cli.admin import AdminClient, answers_as, echo_json, plain, quoted, whoami
 from proxy.cli.options import admin_option, token_option
 
 
@@ -79,10 +79,11 @@ def freeze(*, session: str, reason: str | None, admin: Path | None) -> None:
 @command.command("thaw")
 @click.argument("session")
 @click.option("--reason", help="Written to the log.")
+@token_option
 @admin_option
 def thaw(*, session: str, reason: str | None, admin: Path | None) -> None:
     """Let a session go on: ends its freeze, and all that signals have set in force for it."""
-    body = {"by": whoami(), "reason": reason}
+    body = {"by": answers_as(), "reason": reason}
     view = AdminClient(admin).post(f"/v1/sessions/{quoted(session)}/thaw", body)
     lifted = ", ".join(view["lifted"]) or "nothing was in force"
     click.echo(plain(f"{session} is thawed ({lifted})."))

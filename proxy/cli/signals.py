@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.admin import AdminClient, echo_json, plain, whoami
-from proxy.cli.options import admin_option
+from proxy.cli.admin import AdminClient, answers_as, echo_json, plain, whoami
+from proxy.cli.options import admin_option, token_option
 
 
 @click.group("signals")
@@ -47,10 +47,11 @@ def list_(*, as_json: bool, admin: Path | None) -> None:
 @command.command("lift")
 @click.argument("scope")
 @click.option("--name", help="This signal alone; without it, all that is in force there.")
+@token_option
 @admin_option
 def lift(*, scope: str, name: str | None, admin: Path | None) -> None:
     """End what is in force in a SCOPE: session:S, agent:A, human:H or fleet."""
-    body = {"scope": scope, "name": name, "by": whoami()}
+    body = {"scope": scope, "name": name, "by": answers_as()}
     lifted = AdminClient(admin).post("/v1/signals/lift", body)["lifted"]
     click.echo(plain(f"lifted in {scope}: {', '.join(lifted)}"))
 

@@ -67,10 +67,12 @@ def application(
         reason = _text(body, "reason")
         if body.get("grant") is not None:
             asking = grants_api.asking_of(body["grant"])
-            hold, grant, others = await pipeline.grants.give(hold_id, asking, by, reason)
+            hold, grant, others = await pipeline.grants.give(
+                hold_id, asking, by, reason, seen=_text(body, "seen")
+            )
             also = [other.id for other in others]
             return JSONResponse({**hold_view(hold), "grant": grant_view(grant), "also": also})
-        hold = await pipeline.desk.approve(hold_id, by=by, reason=reason)
+        hold = await pipeline.desk.approve(hold_id, by, reason, seen=_text(body, "seen"))
         return JSONResponse(hold_view(hold))
 
     async def deny(request: Request) -> Response:
@@ -80,6 +82,7 @@ def application(
             by=approver_of(request, _text(body, "by"), people),
             reason=_text(body, "reason"),
             freeze=body.get("freeze") is True,
+            seen=_text(body, "seen"),
         )
         return JSONResponse(hold_view(hold))
 
@@ -134,7 +137,7 @@ def application(
             *grants_api.routes(pipeline, people),
             *desk_api.routes(pipeline, try_notices),
             Route("/v1/sessions", list_sessions),
-            *signals_api.routes(pipeline),
+            *signals_api.routes(pipeline, people),
             *undo_api.routes(pipeline, people),
             Route("/v1/sessions/{id:path}", show_session),
             Route("/v1/credentials", mint, methods=["POST"]),

@@ -1,28 +1,44 @@
 """The admin API of signals: what is in force, freeze and thaw, and what other systems post.
 
 `POST /v1/signals` asks for `Authorization: Bearer TOKEN` where CHECKREIN_SIGNALS_TOKEN was set when the
-proxy was started, so that a SIEM's relay can be let at the socket and do nothing else in its name.
+proxy was started, so that a SIEM's relay can be let at the socket and do nothing else in its name. With a people
+file, freezing needs nobody's token (it is the kill switch), thawing and lifting somebody's who may freeze.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from proxy.approval import Right, check_right
+from proxy.inbox.who import approver_of
 from proxy.ledger.store import SessionSummary
 from proxy.pipeline.core import Pipeline
 from proxy.pipeline.standing import standing_of
 
+if TYPE_CHECKING:
+    from proxy.people.current import CurrentPeople
+
 _MOST_BYTES = 65_536
 
 
-def routes(pipeline: Pipeline) -> list[Route]:
-    """Returns the routes; freeze and thaw stand ahead of the one that shows a session."""
+def routes(pipeline: Pipeline, people: CurrentPeople | None = None) -> list[Route]:
+    """Returns the routes; freeze and thaw stand ahead of the one that shows a session.
+
+    Args:
+        people: of whom one must lift and thaw; freezing is for whoever opens the socket.
+    """
+
+    def may_lift(request: Request, body: dict[str, Any]) -> str:
+        """Returns who ends what a human or a rule has stopped. Raises HoldError where they may not."""
+        person = approver_of(request, _text(body, "by"), people)
+        check_right(person, Right.FREEZE)
+        return person.name
 
     async def list_all(_request: Request) -> Response:
         rows = await pipeline.signals.list()
@@ -41,7 +57,7 @@ def routes(pipeline: Pipeline) -> list[Route]:
         scope, name = _text(body, "scope"), _text(body, "name")
         if scope is None:
             raise ValueError("'scope' must say where: session:S, agent:A, human:H or fleet")
-        lifted = await pipeline.signals.lift(scope, name, _text(body, "by") or "operator")
+        lifted = await pipeline.signals.lift(scope, name, may_lift(request, body))
         if not lifted:
             return JSONResponse({"error": f"nothing is in force in {scope!r} to lift"}, 404)
         return JSONResponse({"scope": scope, "lifted": list(lifted)})
@@ -65,7 +81,7 @@ def routes(pipeline: Pipeline) -> list[Route]:
     async def thaw(request: Request) -> Response:
         session: str = request.path_params["id"]
         body = await _body(request)
-        by = _text(body, "by") or "operator"
+        by = may_lift(request, body)
         done = await pipeline.signals.thaw(session, by, _text(body, "reason"))
         if done is None:
             return _never_seen(session)

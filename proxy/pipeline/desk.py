@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from proxy.approval import Approver, check_may_answer, is_enough, person_of, with_consent
 from proxy.errors import HoldError
-from proxy.holds import HoldEvent, transition
+from proxy.holds import HoldEvent, check_seen, transition
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Hold, HoldState
@@ -99,35 +99,57 @@ class HoldDesk:
         """
         return await self._writer.run(lambda tx, _emit: _find(tx, hold_id))
 
-    async def approve(self, hold_id: str, by: Approver | str, reason: str | None = None) -> Hold:
+    async def approve(
+        self,
+        hold_id: str,
+        by: Approver | str,
+        reason: str | None = None,
+        *,
+        seen: str | None = None,
+    ) -> Hold:
         """Says yes to the held call: it passes once, within the approval's time.
 
         Where the rules ask for more people the hold stays pending, with this one's consent. A human
         has looked: that is a checkpoint for the session and the agent.
 
+        Args:
+            seen: the state that the human saw it in.
+
         Raises:
-            HoldError: it has ended, or this person may not answer it.
+            HoldError: it has ended, is not as it was seen, or this person may not answer it.
         """
 
         def step(tx: Transaction, emit: Emit) -> Hold:
-            return self.approve_in(tx, emit, self.find_in(tx, hold_id), by, reason)
+            hold = self.find_in(tx, hold_id)
+            check_seen(hold, seen)
+            return self.approve_in(tx, emit, hold, by, reason)
 
         hold = await self._writer.run(step)
         self.wake(hold)
         return hold
 
     async def deny(
-        self, hold_id: str, by: Approver | str, reason: str | None = None, *, freeze: bool = False
+        self,
+        hold_id: str,
+        by: Approver | str,
+        reason: str | None = None,
+        *,
+        freeze: bool = False,
+        seen: str | None = None,
     ) -> Hold:
         """Refuses the held call; the agent reads the reason. `freeze` stops its whole session, too.
 
+        Args:
+            seen: the state that the human saw it in: a no to what waits does not take back another's yes.
+
         Raises:
-            HoldError: it has ended, or this person may not answer it.
+            HoldError: it has ended, is not as it was seen, or this person may not answer it.
         """
         person = person_of(by)
 
         def step(tx: Transaction, emit: Emit) -> tuple[Hold, tuple[Hold, ...]]:
             hold = self.find_in(tx, hold_id)
+            check_seen(hold, seen)
             check_may_answer(person, hold, self._now_ms())
             hold = self._moved(tx, emit, hold, HoldEvent.DENY, person.name, reason, None)
             ended: tuple[Hold, ...] = ()

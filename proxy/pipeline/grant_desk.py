@@ -22,6 +22,7 @@ from proxy.approval import (
     person_of,
 )
 from proxy.errors import HoldError
+from proxy.holds import check_seen
 from proxy.ledger.store import Transaction
 from proxy.ledger.writer import Emit, LedgerWriter
 from proxy.model import Grant, Hold, HoldState
@@ -54,7 +55,13 @@ class GrantDesk:
         self._now_ms = now_ms
 
     async def give(
-        self, hold_id: str, asking: Asking, by: Approver | str, reason: str | None = None
+        self,
+        hold_id: str,
+        asking: Asking,
+        by: Approver | str,
+        reason: str | None = None,
+        *,
+        seen: str | None = None,
     ) -> tuple[Hold, Grant, tuple[Hold, ...]]:
         """Approves a hold, and grants more; returns both and the other holds that are approved with it.
 
@@ -62,12 +69,13 @@ class GrantDesk:
         if this person alone may approve them.
 
         Raises:
-            HoldError: there is no such hold, it has ended, this person may not answer it, or the grant does not fit it.
+            HoldError: there is no such hold, it has ended, is not as it was seen, this person may not answer it, or the grant does not fit it.
         """
         person = person_of(by)
 
         def step(tx: Transaction, emit: Emit) -> tuple[Hold, Grant, tuple[Hold, ...]]:
             hold = self._desk.find_in(tx, hold_id)
+            check_seen(hold, seen)
             if hold.state not in (HoldState.PENDING, HoldState.APPROVED):
                 raise HoldError(f"hold {hold.id} has ended; nothing can be granted on it")
             check_may_answer(person, hold, self._now_ms())

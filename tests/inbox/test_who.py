@@ -77,9 +77,18 @@ async def test_an_answer(
         ("/v1/grants/none/revoke", None, 401),
         ("/v1/grants/none/revoke", CY, 409),
         ("/v1/signals/freeze", None, 200),
+        ("/v1/signals/lift", None, 401),
+        ("/v1/signals/lift", CY, 409),
+        ("/v1/signals/lift", ADA, 404),
+        ("/v1/sessions/none/thaw", None, 401),
+        ("/v1/sessions/none/thaw", CY, 409),
+        ("/v1/sessions/none/thaw", ADA, 404),
     ],
-    ids=["reload", "reload-of-ada", "reload-of-cy", "revoke", "revoke-of-cy", "freeze"],
+    ids=[
+        *("reload", "reload-of-ada", "reload-of-cy", "revoke", "revoke-of-cy", "freeze"),
+        *("lift", "lift-of-cy", "lift-of-ada", "thaw", "thaw-of-cy", "thaw-of-ada"),
+    ],
 )
 async def test_what_else_is_a_right(ask: Ask, path: str, token: str | None, status: int) -> None:
-    """Freezing needs no token: it is the kill switch."""
+    """Freezing needs no token: it is the kill switch. To end a freeze is a person's."""
     assert await ask(path, token, scope="fleet") == status

@@ -193,6 +193,22 @@ async def test_two_at_once_count_as_two_and_no_more(bench_of: Open) -> None:
     assert events(bench) == ["consented", "approved"]
 
 
+async def test_a_no_that_crosses_a_yes_takes_nothing_back(bench_of: Open) -> None:
+    """A no to what was seen waiting is about that; one to what was seen approved takes the yes back."""
+    bench = bench_of()
+    hold, desk = hold_of(await held(bench)), bench.pipeline.desk
+    yes, no = await asyncio.gather(
+        desk.approve(hold.id, "bob", seen="pending"),
+        desk.deny(hold.id, "ada", seen="pending", freeze=True),
+        return_exceptions=True,
+    )
+    assert isinstance(yes, Hold)
+    assert str(no) == f"hold {hold.id} is already approved (by bob); look again"
+    assert (await desk.get(hold.id)).state is HoldState.APPROVED
+    assert await bench.pipeline.signals.list() == ()
+    assert (await desk.deny(hold.id, "ada", seen="approved")).state is HoldState.DENIED
+
+
 # --- another session -----------------------------------------------------------------------------------
 ANYWHERE = """
 approvals:

@@ -107,7 +107,8 @@ class Messenger:
                 # Frozen first: once it is denied the agent goes on, with another call.
                 if session is not None:
                     _freeze(client, session, self._by, reason)
-                body = {"by": self._by, "reason": reason}
+                # What is shown waits: a no to it takes back no yes that came meanwhile.
+                body = {"by": self._by, "reason": reason, "seen": "pending"}
                 try:
                     view = client.post(f"/v1/holds/{quoted(hold_id)}/deny", body)
                 except CheckreinError as error:

@@ -163,21 +163,21 @@ class DeskPages:
         desk = self._pipeline.desk
         try:
             # A page names a hold whole, no beginning will do, and is about the state that it showed.
-            held, _ = await desk.with_former(hold_id)
-            if held.state.value != form.get("was", "pending"):
-                by = f" (by {held.decided_by})" if held.decided_by else ""
-                raise HoldError(f"hold {held.id} is already {held.state.value}{by}; look again")
+            await desk.with_former(hold_id)
+            seen = form.get("was", HoldState.PENDING)
             if form.get("freeze") == "yes":
                 check_right(person, Right.FREEZE)
             match form.get("answer"):
                 case "approve":
-                    hold = await desk.approve(hold_id, person, reason)
+                    hold = await desk.approve(hold_id, person, reason, seen=seen)
                 case "deny":
                     freeze = form.get("freeze") == "yes"
-                    hold = await desk.deny(hold_id, person, reason, freeze=freeze)
+                    hold = await desk.deny(hold_id, person, reason, freeze=freeze, seen=seen)
                 case "grant" | "top-up" as what:
                     asking = _asking(form, what, self._pipeline.now_ms())
-                    hold, _, _ = await self._pipeline.grants.give(hold_id, asking, person, reason)
+                    hold, _, _ = await self._pipeline.grants.give(
+                        hold_id, asking, person, reason, seen=seen
+                    )
                 case _:
                     raise HoldError("no answer was given; go back and choose one")
         except HoldError as error:

@@ -91,13 +91,13 @@ def desk() -> Iterator[Desk]:
             Approve("h", {"target": "any"}),
             [("/v1/holds/h/approve", {"by": "ops", "grant": {"target": "any"}})],
         ),
-        (Deny("h", "no"), [("/v1/holds/h/deny", {"by": "ops", "reason": "no"})]),
+        (Deny("h", "no"), [("/v1/holds/h/deny", {"by": "ops", "reason": "no", "seen": "pending"})]),
         (Freeze("a/b"), [("/v1/sessions/a%2Fb/freeze", {"by": "ops", "reason": None})]),
         (
             Deny("h", "no", "s"),
             [
                 ("/v1/sessions/s/freeze", {"by": "ops", "reason": "no"}),
-                ("/v1/holds/h/deny", {"by": "ops", "reason": "no"}),
+                ("/v1/holds/h/deny", {"by": "ops", "reason": "no", "seen": "pending"}),
             ],
         ),
     ],
