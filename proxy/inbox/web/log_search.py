@@ -34,8 +34,11 @@ class Wanted:
     type: str = ""
 
     def may_be_in(self, line: bytes) -> bool:
-        """Whether a line has all the words: cheaper than reading it."""
-        return self.text.lower().encode() in line.lower() if self.text else True
+        """Whether a line has the text, in whatever case: cheaper than reading it."""
+        if not self.text:
+            return True
+        written = msgspec.json.encode(self.text).decode()[1:-1]  # as the log writes quotation marks
+        return written.casefold() in line.decode("utf-8", "replace").casefold()
 
     def fits(self, record: Mapping[str, Json]) -> bool:
         call = record.get("call") or {}
